@@ -1,0 +1,1 @@
+"""Reading checkpoints: one module per container format; nothing is imported, nothing is called."""

@@ -1,0 +1,1 @@
+"""The intermediate representation: the spec of a model and its canonical tensors."""

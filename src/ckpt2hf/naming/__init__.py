@@ -1,0 +1,1 @@
+"""Bijections between somebody's tensor names and slots."""

@@ -1,0 +1,1 @@
+"""Invertible rearrangements of tensors."""

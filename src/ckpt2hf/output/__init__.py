@@ -1,0 +1,1 @@
+"""Writing: weight files, model directories, atomically."""

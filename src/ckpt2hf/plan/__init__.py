@@ -1,0 +1,1 @@
+"""Everything that will happen, as frozen metadata."""

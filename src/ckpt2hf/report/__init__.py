@@ -1,0 +1,1 @@
+"""The one report tree and its renderings."""

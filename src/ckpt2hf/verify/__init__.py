@@ -1,0 +1,1 @@
+"""Proofs that a written directory computes what the checkpoint computes."""
