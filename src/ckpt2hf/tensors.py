@@ -201,8 +201,8 @@ class TensorRef:
             raise CheckpointError(
                 "a tensor reaches past the end of its storage",
                 details=[
-                    f"shape {shape}, strides {self.strides}, offset {self.offset}: needs {(last + 1) * item} bytes, "
-                    f"the storage has {self.storage.nbytes}"
+                    f"shape {shape}, strides {self.strides}, offset {self.offset}",
+                    f"needs {(last + 1) * item} bytes, the storage has {self.storage.nbytes}",
                 ],
                 where=str(self.storage.file.path),
             )
@@ -222,13 +222,11 @@ class TensorRef:
 
     def load(self) -> Array:
         """The elements as a read-only view into the mapped file."""
-        dtype = self.meta.dtype.numpy
+        item = self.meta.dtype.itemsize
+        strides = tuple(stride * item for stride in self.strides)
         if not self.meta.size:
-            return np.empty(self.meta.shape, dtype)
-        usable = self.storage.nbytes // dtype.itemsize * dtype.itemsize
-        flat = np.frombuffer(self.storage.view[:usable], dtype)
-        strides = tuple(stride * dtype.itemsize for stride in self.strides)
-        return np.lib.stride_tricks.as_strided(flat[self.offset :], self.meta.shape, strides, writeable=False)
+            return np.empty(self.meta.shape, self.meta.dtype.numpy)
+        return np.ndarray(self.meta.shape, self.meta.dtype.numpy, self.storage.view, self.offset * item, strides)
 
     def read(self, box: Box) -> Array:
         """The elements of a box, as a view."""

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
-from ckpt2hf.tensors import TensorRef
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from ckpt2hf.tensors import TensorRef
 
 Inert: TypeAlias = object
 """A value that came out of a file: None, numbers, strings, bytes, lists, tuples, dicts, TensorRef or Record."""

@@ -1,1 +1,32 @@
 """What each training codebase calls its tensors, as data, and how a checkpoint's dialect is recognised."""
+
+from ckpt2hf.dialects.detect import Candidate, candidates, detect, fits
+from ckpt2hf.dialects.fact import Fact, Origin, Question, flag
+from ckpt2hf.dialects.fit import Fit
+from ckpt2hf.dialects.load import dialect, dialect_text, dialects
+from ckpt2hf.dialects.resolve import Resolution
+from ckpt2hf.dialects.said import TOKEN_IDS, Said, merged, said_in_file, said_on_command_line
+from ckpt2hf.dialects.schema import Dialect, Layout
+
+__all__ = [
+    "TOKEN_IDS",
+    "Candidate",
+    "Dialect",
+    "Fact",
+    "Fit",
+    "Layout",
+    "Origin",
+    "Question",
+    "Resolution",
+    "Said",
+    "candidates",
+    "detect",
+    "dialect",
+    "dialect_text",
+    "dialects",
+    "fits",
+    "flag",
+    "merged",
+    "said_in_file",
+    "said_on_command_line",
+]

@@ -96,6 +96,11 @@ class ModelSpec:
             found.append(f"norm_eps is {self.norm_eps}, it must lie between 0 and 1")
         return found
 
+    def dims(self) -> dict[str, int]:
+        """The lengths that rules name: every integer field, and `inner`, the width of all heads together."""
+        numbers = {name: value for name in FIELDS if type(value := getattr(self, name)) is int}
+        return {**numbers, "inner": self.heads * self.head_dim}
+
     def as_json(self) -> dict[str, Any]:
         """The fields as plain JSON values, in order of declaration."""
         return {name: plain(getattr(self, name)) for name in FIELDS}
@@ -113,7 +118,7 @@ def plain(value: object) -> Any:  # noqa: ANN401 - a JSON scalar
 
 
 def parse_field(name: str, value: object) -> Any:  # noqa: ANN401 - the field decides the type
-    """The value of field `name` from JSON, TOML, a command line or a pickle. Raises ValueError with what is accepted."""
+    """The value of field `name` from JSON, TOML, a command line or a pickle. Raises ValueError: what is accepted."""
     kind = _KINDS[name]
     text = value.strip() if isinstance(value, str) else value
     try:

@@ -1,1 +1,41 @@
 """Bijections between somebody's tensor names and slots."""
+
+from ckpt2hf.naming.linking import Link, link, to_names, to_slots
+from ckpt2hf.naming.patterns import Pattern, collapse, pattern
+from ckpt2hf.naming.rules import (
+    Drop,
+    Expectation,
+    JoinTemplate,
+    Naming,
+    OpTemplate,
+    Rule,
+    SplitTemplate,
+    SqueezeTemplate,
+    Tie,
+    TransposeTemplate,
+    UnsqueezeTemplate,
+)
+from ckpt2hf.naming.totality import Assignment, assign
+
+__all__ = [
+    "Assignment",
+    "Drop",
+    "Expectation",
+    "JoinTemplate",
+    "Link",
+    "Naming",
+    "OpTemplate",
+    "Pattern",
+    "Rule",
+    "SplitTemplate",
+    "SqueezeTemplate",
+    "Tie",
+    "TransposeTemplate",
+    "UnsqueezeTemplate",
+    "assign",
+    "collapse",
+    "link",
+    "pattern",
+    "to_names",
+    "to_slots",
+]

@@ -1,1 +1,19 @@
-"""Proofs that a written directory computes what the checkpoint computes."""
+"""Proofs that a written directory computes what the checkpoint computes. Importing this imports no torch."""
+
+from ckpt2hf.verify.health import Finding, Severity, health
+from ckpt2hf.verify.left_out import prove_left_out
+from ckpt2hf.verify.levels import Level, require, verify, warm_up
+from ckpt2hf.verify.verdict import Check, Verdict
+
+__all__ = [
+    "Check",
+    "Finding",
+    "Level",
+    "Severity",
+    "Verdict",
+    "health",
+    "prove_left_out",
+    "require",
+    "verify",
+    "warm_up",
+]

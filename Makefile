@@ -1,0 +1,61 @@
+# Names for the parts of .ci/run and of a day's work. `make` alone lists them.
+
+PYTHON ?= python3
+TORCH ?= torch==2.13.0
+# Plain Linux package indexes give torch with CUDA, several gigabytes. Set TORCH_INDEX to an index of CPU builds.
+TORCH_INDEX ?=
+WORKERS ?= 2
+PYTEST_ARGS ?=
+
+VENV := .venv
+VENV_5X := .venv-5x
+INSTALL_TORCH = -m pip install $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX)) '$(TORCH)'
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help setup setup-5x demo test lint ci bench
+
+help: ## List what can be made
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+setup: $(VENV)/.made ## Make .venv, with ckpt2hf and everything its development needs
+
+setup-5x: $(VENV_5X)/.made ## Make .venv-5x, where transformers 5.x reads what ckpt2hf wrote
+
+demo: setup ## Convert the trained example, compare its losses before and after, and prove it
+	PATH="$(CURDIR)/$(VENV)/bin:$$PATH" bash scripts/demo.sh
+
+# One thread per test process: several processes with a thread pool each would fight over the cores.
+test: setup setup-5x ## Run all tests
+	OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest -n $(WORKERS) $(PYTEST_ARGS)
+
+lint: setup ## Check style, formatting, types and the direction of imports
+	$(VENV)/bin/ruff check
+	$(VENV)/bin/ruff format --check
+	$(VENV)/bin/mypy
+	$(VENV)/bin/mypy scripts examples/az-mini/model.py
+	$(VENV)/bin/lint-imports --no-cache
+
+ci: ## Do what continuous integration does, from nothing
+	bash .ci/run
+
+bench: setup ## Measure time and memory against hand-written ways
+	$(VENV)/bin/python scripts/bench.py
+
+# A half-made environment would look finished to the next run, so it is removed.
+$(VENV)/bin/python $(VENV_5X)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo "ckpt2hf needs Python 3.11 or newer, and '$(PYTHON)' is not: make $(MAKECMDGOALS) PYTHON=python3.12" >&2; \
+	  exit 1; }
+	$(PYTHON) -m venv $(patsubst %/bin/python,%,$@) || { rm -rf $(patsubst %/bin/python,%,$@); exit 1; }
+
+# torch goes first and by version, so that nothing after it chooses another build.
+$(VENV)/.made: pyproject.toml | $(VENV)/bin/python
+	$(VENV)/bin/python $(INSTALL_TORCH)
+	$(VENV)/bin/python -m pip install --editable '.[dev]'
+	@touch $@
+
+$(VENV_5X)/.made: Makefile | $(VENV_5X)/bin/python
+	$(VENV_5X)/bin/python $(INSTALL_TORCH)
+	$(VENV_5X)/bin/python -m pip install 'transformers>=5,<6' safetensors numpy
+	@touch $@

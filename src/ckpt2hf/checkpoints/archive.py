@@ -1,0 +1,166 @@
+"""The records of a zip archive as spans of the mapped file: the directory is read here and every entry is checked.
+
+Source: PKWARE APPNOTE.TXT 6.3.10, sections 4.3.7 (local header), 4.3.12 (central directory), 4.3.14 to 4.3.16 (zip64).
+"""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NoReturn
+
+from ckpt2hf.errors import CheckpointError
+from ckpt2hf.tensors import Span
+
+if TYPE_CHECKING:
+    from ckpt2hf.tensors import MappedFile
+
+_END = struct.Struct("<4s4H2LH")
+_END64_LOCATOR = struct.Struct("<4sLQL")
+_END64 = struct.Struct("<4sQ2H2L4Q")
+_ENTRY = struct.Struct("<4s6H3L5H2L")
+_LOCAL = struct.Struct("<4s5H3L2H")
+_FULL16, _FULL32 = 0xFFFF, 0xFFFFFFFF
+_ZIP64_FIELD = 1
+_ENCRYPTED = 1
+_UTF8 = 0x800
+MAX_COMMENT = 0xFFFF
+
+
+@dataclass(frozen=True, slots=True)
+class _Directory:
+    start: int
+    nbytes: int
+    entries: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    name: str
+    header: int
+    nbytes: int
+
+
+def records(file: MappedFile) -> dict[str, Span]:
+    """Every record by name, in directory order, not copied. Raises CheckpointError for anything out of order."""
+    try:
+        directory = _find_directory(file)
+        entries = _entries(file, directory)
+        return _spans(file, directory, entries)
+    except (struct.error, UnicodeDecodeError) as error:
+        _refuse(file, "its directory is damaged", str(error), error)
+
+
+def _refuse(file: MappedFile, what: str, detail: str = "", cause: BaseException | None = None) -> NoReturn:
+    raise CheckpointError(
+        f"the zip archive cannot be read: {what}",
+        details=[detail] if detail else [],
+        where=str(file.path),
+        remedies=["copy or download the file again", "save it again with torch.save"],
+    ) from cause
+
+
+def _find_directory(file: MappedFile) -> _Directory:
+    tail_start = max(0, file.size - MAX_COMMENT - _END.size)
+    tail = bytes(file.view[tail_start:])
+    found = tail.rfind(b"PK\x05\x06")
+    if found < 0:
+        _refuse(file, "it has no end", "the directory at the end of the file is missing: the file is truncated")
+    at = tail_start + found
+    _, disk, first_disk, here, total, nbytes, start, _ = _END.unpack_from(file.view, at)
+    if _FULL16 in (here, total) or _FULL32 in (nbytes, start):
+        wide = _zip64(file, at)
+        if wide:
+            return wide
+    if disk or first_disk or here != total:
+        _refuse(file, "it is split over several files")
+    return _checked(file, _Directory(start, nbytes, total), at)
+
+
+def _zip64(file: MappedFile, end: int) -> _Directory | None:
+    locator = end - _END64_LOCATOR.size
+    if locator < 0 or bytes(file.view[locator : locator + 4]) != b"PK\x06\x07":
+        return None
+    _, _, at, _ = _END64_LOCATOR.unpack_from(file.view, locator)
+    if at > locator or bytes(file.view[at : at + 4]) != b"PK\x06\x06":
+        _refuse(file, "its zip64 directory is not where it should be")
+    _, _, _, _, disk, first_disk, here, total, nbytes, start = _END64.unpack_from(file.view, at)
+    if disk or first_disk or here != total:
+        _refuse(file, "it is split over several files")
+    return _checked(file, _Directory(start, nbytes, total), at)
+
+
+def _checked(file: MappedFile, directory: _Directory, end: int) -> _Directory:
+    if directory.start + directory.nbytes > end:
+        _refuse(file, "its directory reaches past its end", f"{directory} in a file of {file.size} bytes")
+    if directory.entries * _ENTRY.size > directory.nbytes:
+        _refuse(file, "it declares more records than its directory can hold", f"{directory.entries} records")
+    return directory
+
+
+def _entries(file: MappedFile, directory: _Directory) -> list[_Entry]:
+    entries, at, end = [], directory.start, directory.start + directory.nbytes
+    for _ in range(directory.entries):
+        if at + _ENTRY.size > end:
+            _refuse(file, "its directory ends early")
+        fields = _ENTRY.unpack_from(file.view, at)
+        signature, flags, method = fields[0], fields[3], fields[4]
+        packed, nbytes, name_length, extra_length, comment_length = fields[8:13]
+        header = fields[16]
+        at += _ENTRY.size
+        if signature != b"PK\x01\x02" or at + name_length + extra_length + comment_length > end:
+            _refuse(file, "its directory is damaged")
+        name = bytes(file.view[at : at + name_length]).decode("utf-8" if flags & _UTF8 else "cp437")
+        extra = file.view[at + name_length : at + name_length + extra_length]
+        nbytes, packed, header = _widened(extra, (nbytes, packed, header))
+        at += name_length + extra_length + comment_length
+        if flags & _ENCRYPTED:
+            _refuse(file, "a record is encrypted", name)
+        if method or packed != nbytes:
+            _refuse(file, "a record is compressed", f"{name}: the archive was made by a zip program, not by torch.save")
+        entries.append(_Entry(name, header, nbytes))
+    return entries
+
+
+def _widened(extra: memoryview, values: tuple[int, int, int]) -> tuple[int, int, int]:
+    """Sizes and offset with those that did not fit 32 bits taken from the zip64 field, in its fixed order."""
+    if _FULL32 not in values:
+        return values
+    at = 0
+    while at + 4 <= len(extra):
+        kind, length = struct.unpack_from("<2H", extra, at)
+        if kind == _ZIP64_FIELD:
+            wide = iter(struct.unpack_from(f"<{length // 8}Q", extra, at + 4))
+            nbytes, packed, header = (next(wide, v) if v == _FULL32 else v for v in values)
+            return nbytes, packed, header
+        at += 4 + length
+    return values
+
+
+def _spans(file: MappedFile, directory: _Directory, entries: list[_Entry]) -> dict[str, Span]:
+    placed: dict[str, Span] = {}
+    for entry in entries:
+        _check_name(file, entry.name)
+        if entry.name in placed:
+            _refuse(file, "two records have the same name", entry.name)
+        if entry.header + _LOCAL.size > directory.start:
+            _refuse(file, "a record lies outside the archive", entry.name)
+        local = _LOCAL.unpack_from(file.view, entry.header)
+        start = entry.header + _LOCAL.size + local[9] + local[10]
+        if local[0] != b"PK\x03\x04" or local[3]:
+            _refuse(file, "a record does not begin where the directory says", entry.name)
+        if start + entry.nbytes > directory.start:
+            _refuse(file, "a record reaches past the end of the archive", entry.name)
+        placed[entry.name] = Span(file, start, entry.nbytes)
+    previous_end = 0
+    for entry in sorted(entries, key=lambda e: e.header):
+        if entry.header < previous_end:
+            _refuse(file, "two records overlap", entry.name)
+        previous_end = placed[entry.name].start + entry.nbytes
+    return placed
+
+
+def _check_name(file: MappedFile, name: str) -> None:
+    parts = name.split("/")
+    if not name or name.startswith("/") or "\\" in name or ":" in name or "\0" in name or ".." in parts:
+        _refuse(file, "a record has a name that is a path to somewhere else", repr(name)[:200])

@@ -1,0 +1,72 @@
+"""From a path to a checkpoint: find the file, read its tree, find the weights, take wrapper prefixes off."""
+
+from __future__ import annotations
+
+import difflib
+from typing import TYPE_CHECKING
+
+from ckpt2hf.checkpoints import beside, directories, prefixes, shards, side, single, weights
+from ckpt2hf.checkpoints.checkpoint import Checkpoint
+from ckpt2hf.errors import CheckpointError, NotFoundError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from ckpt2hf.checkpoints.checkpoint import Inert
+
+LIGHTNING_MARK = "pytorch-lightning_version"
+"""Source: Lightning-AI/pytorch-lightning src/lightning/pytorch/trainer/connectors/checkpoint_connector.py."""
+SAFETENSORS_NOTES = "safetensors"
+MAX_SIBLINGS = 2000
+
+
+def open_checkpoint(path: Path, *, weights_key: str | None = None) -> Checkpoint:
+    """The checkpoint at a path: no tensor is read, nothing in it is executed.
+
+    `weights_key` says which weights, where there are several: a dotted path in the file's tree, or the name of one
+    of the models of a saved accelerate state. Raises NotFoundError, CheckpointError, UsageError.
+    """
+    choice = _choose(path, weights_key)
+    file = choice.file
+    loaded = shards.read(file) if file.name.endswith(shards.INDEX_SUFFIX) else single.read(file)
+    where = str(file)
+    found = weights.find(loaded.tree, choice.weights_key, where)
+    metadata: dict[str, Inert] = beside.metadata(loaded.tree, found)
+    if loaded.notes:
+        metadata[SAFETENSORS_NOTES] = dict(loaded.notes)
+    stripped = prefixes.strip(found.tensors, lightning=LIGHTNING_MARK in metadata, where=where)
+    return Checkpoint(
+        path=path,
+        container=choice.container or loaded.container,
+        files=loaded.files,
+        weights_key=found.key,
+        prefixes=stripped.prefixes,
+        tensors={stripped.names[name]: ref for name, ref in found.tensors.items()},
+        metadata=metadata,
+        modules=prefixes.apply_to_modules(found.modules, stripped),
+        side=side.read(file.parent),
+    )
+
+
+def _choose(path: Path, weights_key: str | None) -> directories.Choice:
+    try:
+        if path.is_dir():
+            return directories.choose(path, weights_key)
+        if path.is_file():
+            return directories.Choice(path, None, weights_key)
+        there = path.exists()
+    except (OSError, ValueError) as error:
+        raise NotFoundError(f"cannot open {path}", details=[str(error)]) from error
+    if there:
+        raise CheckpointError(f"{path} is neither a file nor a directory", where=str(path))
+    raise NotFoundError(f"there is no {path}", remedies=_similar(path))
+
+
+def _similar(path: Path) -> list[str]:
+    """Siblings whose names are close to the one that is not there."""
+    try:
+        names = [entry.name for entry, _ in zip(path.parent.iterdir(), range(MAX_SIBLINGS), strict=False)]
+    except OSError:
+        return [f"the directory {path.parent} is not there either"]
+    close = difflib.get_close_matches(path.name, names, n=3, cutoff=0.5)
+    return [f"did you mean {path.parent / name} ?" for name in close]

@@ -1,0 +1,192 @@
+"""The commands. Each imports what it needs when it runs, so that `--help` is instant."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ckpt2hf import __version__
+from ckpt2hf.cli import options as o
+from ckpt2hf.cli.console import OUT, show_json
+from ckpt2hf.cli.options import LevelName
+
+app = typer.Typer(
+    name="ckpt2hf",
+    help="A from-scratch PyTorch checkpoint becomes a Hugging Face directory, proved to compute the same function.",
+    epilog="Exit codes: 0 proved; 1 cannot be converted or proved; 2 another command line can help; 70 a bug of ours.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _version(value: bool) -> None:  # noqa: FBT001 - typer calls it so
+    if value:
+        OUT.print(f"ckpt2hf {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    *,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    pass
+
+
+@app.command()
+def convert(
+    path: o.Source,
+    *,
+    out: o.Out,
+    dialect: o.DialectName = None,
+    facts: o.Facts = None,
+    weights_key: o.WeightsKey = None,
+    reference: o.Reference = None,
+    reference_args: o.ReferenceArgs = None,
+    dtype: o.DTypeName = None,
+    formats: Annotated[str, typer.Option("--formats", help="Which weight files to write.")] = "safetensors,bin",
+    max_shard_size: Annotated[
+        str | None, typer.Option("--max-shard-size", metavar="SIZE", help="Split above, e.g. 5GB.", show_default=False)
+    ] = None,
+    verify_: o.LevelOption = LevelName.LOGITS,
+    force: Annotated[bool, typer.Option("--force", help="Replace an existing model directory, atomically.")] = False,
+    allow_nonfinite: Annotated[
+        bool, typer.Option("--allow-nonfinite", help="Convert weights that hold NaN or infinity.")
+    ] = False,
+    threads: o.Threads = 0,
+    as_json: o.Json = False,
+    quiet: o.Quiet = False,
+) -> None:
+    """Convert a checkpoint and prove the result. Nothing is left behind unless the proof holds."""
+    from ckpt2hf.api import Level, Writing, convert
+    from ckpt2hf.cli.progress import shown
+    from ckpt2hf.cli.show_report import show_report
+
+    asked = o.request(path, dialect, facts, weights_key, (reference, reference_args), dtype)
+    writing = Writing(
+        out=out,
+        formats=o.formats(formats),
+        max_shard_bytes=o.byte_count(max_shard_size),
+        level=Level(verify_.value),
+        force=force,
+        allow_nonfinite=allow_nonfinite,
+        threads=threads,
+    )
+    with shown(quiet=quiet or as_json) as progress:
+        report = convert(asked, writing, progress)
+    if as_json:
+        show_json(report.as_json())
+    else:
+        show_report(report, quiet=quiet)
+    if not report.verdict.proved:
+        raise typer.Exit(1)
+
+
+@app.command()
+def plan(
+    path: o.Source,
+    *,
+    dialect: o.DialectName = None,
+    facts: o.Facts = None,
+    weights_key: o.WeightsKey = None,
+    reference: o.Reference = None,
+    reference_args: o.ReferenceArgs = None,
+    dtype: o.DTypeName = None,
+    as_json: o.Json = False,
+) -> None:
+    """Show what `convert` would do, tensor by tensor, without writing anything."""
+    from ckpt2hf.api import plan
+    from ckpt2hf.cli.show_plan import plan_json, show_plan
+
+    made = plan(o.request(path, dialect, facts, weights_key, (reference, reference_args), dtype))
+    if as_json:
+        show_json(plan_json(made))
+    else:
+        show_plan(made)
+
+
+@app.command()
+def inspect(
+    path: o.Source,
+    *,
+    dialect: o.DialectName = None,
+    facts: o.Facts = None,
+    weights_key: o.WeightsKey = None,
+    names: Annotated[bool, typer.Option("--names", help="List every tensor.")] = False,
+    as_json: o.Json = False,
+) -> None:
+    """Show what is in a checkpoint, whose code may have saved it, and which facts are known or missing."""
+    from ckpt2hf.api import inspect
+    from ckpt2hf.cli.show_checkpoint import show_understanding, understanding_json
+
+    found = inspect(o.request(path, dialect, facts, weights_key))
+    if as_json:
+        show_json(understanding_json(found))
+    else:
+        show_understanding(found, names=names)
+
+
+@app.command()
+def verify(
+    directory: Annotated[Path, typer.Argument(metavar="DIR", help="A converted directory.", show_default=False)],
+    against: Annotated[
+        Path, typer.Option("--against", metavar="PATH", help="The checkpoint it was made from.", show_default=False)
+    ],
+    *,
+    level: Annotated[LevelName, typer.Option("--level", help="How much is proved.")] = LevelName.LOGITS,
+    dialect: o.DialectName = None,
+    facts: o.Facts = None,
+    weights_key: o.WeightsKey = None,
+    threads: o.Threads = 0,
+    as_json: o.Json = False,
+    quiet: o.Quiet = False,
+) -> None:
+    """Prove an existing directory again. What you leave out is taken from its conversion.json."""
+    from ckpt2hf.api import Level, Writing, prove
+    from ckpt2hf.cli.progress import shown
+    from ckpt2hf.cli.show_report import show_verdict
+    from ckpt2hf.report import plain_tree
+
+    asked = o.request(against, dialect, facts, weights_key)
+    with shown(quiet=quiet or as_json) as progress:
+        workers = Writing(out=directory, threads=threads).workers
+        verdict = prove(directory, asked, Level(level.value), threads=workers, progress=progress)
+    if as_json:
+        show_json(plain_tree(verdict))
+    else:
+        show_verdict(verdict, directory, quiet=quiet)
+    if not verdict.proved:
+        raise typer.Exit(1)
+
+
+dialects_app = typer.Typer(
+    help="List the codebases whose checkpoints are known, or show one.", invoke_without_command=True
+)
+app.add_typer(dialects_app, name="dialects")
+
+
+@dialects_app.callback()
+def dialects(context: typer.Context, *, as_json: o.Json = False) -> None:
+    """List the codebases whose checkpoints are known."""
+    from ckpt2hf.cli.show_dialects import dialects_json, show_dialects
+
+    if context.invoked_subcommand is None:
+        if as_json:
+            show_json(dialects_json())
+        else:
+            show_dialects()
+
+
+@dialects_app.command("show")
+def show_dialect(name: Annotated[str, typer.Argument(metavar="ID", show_default=False)]) -> None:
+    """Print the file of one dialect: every rule, every fact, every reason."""
+    from ckpt2hf.api import dialect_text
+
+    OUT.print(dialect_text(name), end="", markup=False)

@@ -1,0 +1,56 @@
+"""The entry point: runs a command and turns whatever it raises into one clear message and an exit code."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import traceback
+from typing import TYPE_CHECKING, NoReturn
+
+from ckpt2hf.cli.commands import app
+from ckpt2hf.cli.console import show_error
+from ckpt2hf.errors import BrokenPromiseError, Ckpt2hfError
+
+if TYPE_CHECKING:
+    from types import FrameType
+
+
+class _Terminated(BaseException):
+    """SIGTERM, raised where the program is, so that unfinished work is removed on the way out."""
+
+
+def main() -> NoReturn:
+    """Run the command line and exit: 0 proved, 1 failed, 2 usage, 70 a bug of ours, 128+n ended by signal n."""
+    signal.signal(signal.SIGTERM, _terminate)
+    code = 0
+    try:
+        app(standalone_mode=True)
+    except SystemExit as exit_:
+        code = exit_.code if isinstance(exit_.code, int) else int(exit_.code is not None)
+    except Ckpt2hfError as error:
+        show_error(error)
+        code = error.exit_code
+    except (KeyboardInterrupt, _Terminated) as stop:
+        print("\nckpt2hf: stopped; nothing was left half-written", file=sys.stderr)  # noqa: T201
+        code = 128 + (signal.SIGINT if isinstance(stop, KeyboardInterrupt) else signal.SIGTERM)
+    except BrokenPipeError:
+        # Whoever read our output went away, as `head` does; a second error at shutdown would help nobody.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except Exception as error:  # noqa: BLE001 - the edge of the process
+        show_error(_bug(error))
+        code = BrokenPromiseError.exit_code
+    sys.exit(code)
+
+
+def _terminate(_signal: int, _frame: FrameType | None) -> NoReturn:
+    raise _Terminated
+
+
+def _bug(error: Exception) -> BrokenPromiseError:
+    lines = traceback.format_exception(error)
+    return BrokenPromiseError(
+        "ckpt2hf failed in a way it should not have",
+        details="".join(lines).rstrip().splitlines(),
+        remedies=["report this, with the command and the text above"],
+    )

@@ -1,0 +1,133 @@
+"""The words of the command line, shared by the commands."""
+
+from __future__ import annotations
+
+import enum
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ckpt2hf.errors import UsageError
+
+if TYPE_CHECKING:
+    from ckpt2hf.api import DType, Request, WeightFormat
+
+
+class LevelName(enum.StrEnum):
+    """How much is proved."""
+
+    STRUCTURE = "structure"
+    BYTES = "bytes"
+    LOGITS = "logits"
+
+
+Source = Annotated[
+    Path,
+    typer.Argument(metavar="PATH", help="The checkpoint: a file, or a directory that holds one.", show_default=False),
+]
+Out = Annotated[Path, typer.Option("--output", "-o", metavar="DIR", help="The directory to make.", show_default=False)]
+DialectName = Annotated[
+    str | None,
+    typer.Option("--dialect", metavar="ID", help="Whose code saved it (see `ckpt2hf dialects`).", show_default=False),
+]
+Facts = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="FIELD=VALUE", help="A fact the file does not show, e.g. heads=12. Repeatable."),
+]
+WeightsKey = Annotated[
+    str | None,
+    typer.Option(
+        "--weights-key", metavar="KEY", help="Which entry of the file to convert, e.g. ema.", show_default=False
+    ),
+]
+Reference = Annotated[
+    str | None,
+    typer.Option(
+        "--reference",
+        metavar="FILE.py:CLASS",
+        help="Run your own model class and let its logits decide. Executes that file.",
+        show_default=False,
+    ),
+]
+ReferenceArgs = Annotated[
+    list[str] | None,
+    typer.Option("--reference-args", metavar="NAME=VALUE", help="What the class is built with. Repeatable."),
+]
+DTypeName = Annotated[
+    str | None,
+    typer.Option("--dtype", metavar="TYPE", help="Round every weight: float32, bfloat16, float16.", show_default=False),
+]
+LevelOption = Annotated[LevelName, typer.Option("--verify", help="How much is proved before anything is left behind.")]
+Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout instead of text.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no summary.")]
+Threads = Annotated[
+    int, typer.Option("--threads", min=0, help="Threads that copy and compare; 0 means one per core, at most 4.")
+]
+
+_TYPES = {
+    "float32": "float32", "fp32": "float32", "f32": "float32",
+    "bfloat16": "bfloat16", "bf16": "bfloat16",
+    "float16": "float16", "fp16": "float16", "f16": "float16", "half": "float16",
+    "float64": "float64", "fp64": "float64", "f64": "float64",
+}  # fmt: skip
+_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([kmgt]?)(i?)b?", re.IGNORECASE)
+_POWER = {"": 0, "k": 1, "m": 2, "g": 3, "t": 4}
+
+
+def request(
+    source: Path,
+    dialect: str | None,
+    facts: list[str] | None,
+    weights_key: str | None,
+    reference: tuple[str | None, list[str] | None] = (None, None),
+    dtype: str | None = None,
+) -> Request:
+    """What the user asks for. Raises UsageError."""
+    from ckpt2hf.api import Request
+
+    code, args = reference
+    if args and not code:
+        raise UsageError("--reference-args needs --reference")
+    return Request(
+        source=source,
+        dialect=dialect,
+        facts=tuple(facts or ()),
+        weights_key=weights_key,
+        dtype=_dtype(dtype),
+        reference=code,
+        reference_args=tuple(args or ()),
+    )
+
+
+def _dtype(name: str | None) -> DType | None:
+    from ckpt2hf.api import DType
+
+    if name is None:
+        return None
+    known = _TYPES.get(name.lower().removeprefix("torch."))
+    if known is None:
+        raise UsageError(f"--dtype does not know {name!r}", remedies=["float32, bfloat16, float16 or float64"])
+    return DType.from_torch(known)
+
+
+def formats(text: str) -> tuple[WeightFormat, ...]:
+    """The weight files of `safetensors,bin`. Raises UsageError."""
+    from ckpt2hf.api import WeightFormat
+
+    words = [word.strip() for word in text.split(",") if word.strip()]
+    known = {kind.value: kind for kind in WeightFormat}
+    if not words or any(word not in known for word in words) or len(set(words)) != len(words):
+        raise UsageError(f"--formats does not know {text!r}", remedies=[f"--formats {','.join(known)}"])
+    return tuple(kind for kind in WeightFormat if kind.value in words)
+
+
+def byte_count(text: str | None) -> int | None:
+    """The bytes of `5GB`, `500MiB` or `1000`. Raises UsageError."""
+    if text is None:
+        return None
+    found = _SIZE.fullmatch(text.strip())
+    if not found or float(found[1]) <= 0:
+        raise UsageError(f"--max-shard-size does not know {text!r}", remedies=["--max-shard-size 5GB"])
+    return int(float(found[1]) * (1024 if found[3] else 1000) ** _POWER[found[2].lower()])

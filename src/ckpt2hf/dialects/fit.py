@@ -1,0 +1,100 @@
+"""Whether a checkpoint's names and metadata are those of a layout, and why (not)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ckpt2hf.checkpoints import Record, lookup
+from ckpt2hf.dialects.evidence import Evidence
+from ckpt2hf.naming import collapse, pattern
+
+if TYPE_CHECKING:
+    from ckpt2hf.checkpoints import Checkpoint
+    from ckpt2hf.dialects.schema import Dialect, Layout, Mark, Signature
+
+_MATRIX = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Fit:
+    """One layout held against one checkpoint."""
+
+    dialect: Dialect
+    layout: Layout
+    misfits: tuple[str, ...]
+    """What speaks against it; empty when it fits."""
+    mark: str | None
+    """What in the file only this codebase leaves there."""
+
+    @property
+    def fits(self) -> bool:
+        """Whether nothing speaks against it."""
+        return not self.misfits
+
+    @property
+    def reason(self) -> str:
+        """Why it fits, or why not."""
+        if self.misfits:
+            return "; ".join(self.misfits)
+        if self.mark:
+            return f"all names fit, and {self.mark}"
+        only = "" if self.layout.signature.shared else ", and only this codebase saves them"
+        return f"all names fit{only}"
+
+
+def fit(dialect: Dialect, layout: Layout, checkpoint: Checkpoint) -> Fit:
+    """The layout held against the checkpoint."""
+    evidence = Evidence(checkpoint, layout.naming.ties)
+    signature = layout.signature
+    misfits = [f"{p} is missing" for p in signature.needs if not evidence.matching(p)]
+    misfits += [f"{p} is there" for p in signature.forbids if evidence.matching(p)]
+    misfits += _orientation(signature, evidence) + _halves(signature, evidence)
+    if not misfits:
+        strangers = collapse(_strangers(layout, evidence))
+        misfits += [f"no rule for {name}" for name in strangers[:3]]
+        misfits += [f"and {len(strangers) - 3} more"] if len(strangers) > 3 else []  # noqa: PLR2004 - the three shown
+    mark = next((found for m in signature.marks if (found := _mark(m, evidence))), None)
+    return Fit(dialect, layout, tuple(misfits), mark)
+
+
+def _strangers(layout: Layout, evidence: Evidence) -> list[str]:
+    naming = layout.naming
+    known = [p for rule in naming.rules for p in rule.names]
+    known += [tie.name for tie in naming.ties] + [drop.name for drop in naming.drops]
+    return [name for name in evidence.tensors if all(p.match(name) is None for p in known)]
+
+
+def _orientation(signature: Signature, evidence: Evidence) -> list[str]:
+    wrong = []
+    for text, ratio in signature.ratio.items():
+        names = evidence.matching(pattern(text))
+        shape = evidence.tensors[names[0]].meta.shape if names else ()
+        if len(shape) == _MATRIX and shape[0] != ratio * shape[1]:
+            turned = " (stored [in, out], as Hugging Face's Conv1D)" if shape[1] == ratio * shape[0] else ""
+            wrong.append(f"{text} is {list(shape)}, not {ratio} times as high as wide{turned}")
+    return wrong
+
+
+def _halves(signature: Signature, evidence: Evidence) -> list[str]:
+    found = []
+    for group in signature.together:
+        there = [p for p in group if evidence.matching(p)]
+        if there and len(there) < len(group):
+            absent = next(p for p in group if p not in there)
+            found.append(f"{there[0]} is there but {absent} is not")
+    return found
+
+
+def _mark(mark: Mark, evidence: Evidence) -> str | None:
+    metadata = evidence.checkpoint.metadata
+    if mark.meta:
+        return f"the file has {mark.meta}" if lookup(metadata, mark.meta) is not None else None
+    if mark.tensor:
+        return f"{mark.tensor} is there" if evidence.matching(mark.tensor) else None
+    record = lookup(metadata, mark.record or "")
+    named = isinstance(record, Record) and record.class_name.rpartition(".")[2] == mark.named
+    if not named or any(lookup(record, name) is not None for name in mark.lacks):
+        return None
+    without = f" without {' or '.join(mark.lacks)}" if mark.lacks else ""
+    return f"{mark.record} is a pickled {mark.named}{without}"

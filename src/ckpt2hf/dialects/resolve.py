@@ -1,0 +1,103 @@
+"""From the sources of a layout to the facts of a spec: every source that speaks must agree, nothing is guessed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from ckpt2hf.dialects.evidence import Evidence
+from ckpt2hf.dialects.fact import Fact, Origin, Question
+from ckpt2hf.ir.spec import FIELDS, Activation, ModelSpec, NormPlacement, plain
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from ckpt2hf.checkpoints import Checkpoint
+    from ckpt2hf.dialects.schema import Layout
+
+USUAL_CHOICES = {
+    "activation": [plain(a) for a in Activation],
+    "norm_placement": [plain(p) for p in NormPlacement],
+    "attention_scale": ["head_dim**-0.5", "d_model**-0.5"],
+}
+"""Answers to try where a dialect names none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Resolution:
+    """What is known about one checkpoint read as one layout."""
+
+    facts: Mapping[str, Fact]
+    questions: tuple[Question, ...]
+    conflicts: tuple[str, ...]
+
+    @property
+    def spec(self) -> ModelSpec:
+        """The complete spec. Only for a resolution without questions and conflicts."""
+        return ModelSpec(**{name: self.facts[name].value for name in FIELDS})
+
+
+def resolve(layout: Layout, checkpoint: Checkpoint, said: Mapping[str, Fact], *, asserted: bool) -> Resolution:
+    """Every field's fact, question or conflict.
+
+    `said` are the user's own facts. `asserted` is whether the dialect is certain (named, or marked in the file); when
+    it is not, what it says about `hidden` facts is only one codebase's answer and becomes a question.
+    """
+    state = _State(layout, Evidence(checkpoint, layout.naming.ties), said, asserted, {}, {}, [])
+    for name in FIELDS:
+        state.value(name)
+    return Resolution(state.facts, tuple(state.questions.values()), tuple(state.conflicts))
+
+
+@dataclass(frozen=True, slots=True)
+class _State:
+    layout: Layout
+    evidence: Evidence
+    said: Mapping[str, Fact]
+    asserted: bool
+    facts: dict[str, Fact]
+    questions: dict[str, Question]
+    conflicts: list[str]
+
+    def value(self, name: str) -> Any:  # noqa: ANN401 - the field decides the type
+        """The value of a field, or None while nobody knows."""
+        if name not in self.facts and name not in self.questions:
+            self._settle(name)
+        fact = self.facts.get(name)
+        return fact.value if fact else None
+
+    def _settle(self, name: str) -> None:
+        sources = self.layout.facts[name]
+        found = [fact for source in sources if (fact := self.evidence.find(name, source, self.value))]
+        chosen = self._choose(name, found)
+        if chosen is None:
+            asks = [source for source in sources if source.ask and self.evidence.holds(source.when)]
+            choices = {plain(c): "" for c in USUAL_CHOICES.get(name, [])}
+            question = Question(name, asks[0].ask or name, asks[0].choices or choices) if asks else None
+            self.questions[name] = question or Question(name, f"What is {name}?", choices)
+        else:
+            self.facts[name] = chosen
+
+    def _choose(self, name: str, found: list[Fact]) -> Fact | None:
+        said = self.said.get(name)
+        if said:
+            # The user's word outranks a dialect and a side file, never what the checkpoint itself shows.
+            against = next((f for f in found if f.origin.is_evidence and f.value != said.value), None)
+            if against:
+                self.conflicts.append(f"{said} contradicts {against}")
+            doubted = next((f for f in found if f.origin is Origin.DIALECT and f.value != said.value), None)
+            if doubted and not self.asserted:
+                self.conflicts.append(f"{said} is not what this dialect does: {plain(doubted.value)} ({doubted.where})")
+            elif doubted:
+                return replace(said, where=f"{said.where}, instead of {plain(doubted.value)} ({doubted.where})")
+            return said
+        if not found:
+            return None
+        # Only a first constant whose condition holds speaks for the dialect; the file's own words come before it.
+        other = next((fact for fact in found[1:] if fact.value != found[0].value), None)
+        if other:
+            self.conflicts.append(f"{found[0]} contradicts {other}")
+        only_dialect = all(fact.origin is Origin.DIALECT for fact in found)
+        if only_dialect and name in self.layout.hidden and not self.asserted:
+            return None
+        return min(found, key=lambda fact: list(Origin).index(fact.origin))

@@ -1,0 +1,60 @@
+"""The directory in which a result is made before it has its name: `<out>.partial-<random>`, locked by its maker.
+
+The lock is one the system drops when the process ends, however it ends. So a partial directory that can be locked
+belongs to a run that was killed, and the next run for the same `<out>` deletes it.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import secrets
+import shutil
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+
+@contextmanager
+def locked_partial(out: Path) -> Iterator[Path]:
+    """A new, empty, locked directory beside `out`; whatever has its name at the end is deleted. Raises OSError."""
+    path, descriptor = _made(out)
+    try:
+        yield path
+    finally:
+        shutil.rmtree(path, ignore_errors=True)
+        os.close(descriptor)
+
+
+def remove_stale(out: Path) -> None:
+    """Deletes what killed runs for `out` have left. What cannot be locked or deleted stays."""
+    for path in out.parent.iterdir():
+        if path.name.startswith(f"{out.name}.partial-"):
+            with suppress(OSError):
+                descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+                try:
+                    fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    shutil.rmtree(path)
+                finally:
+                    os.close(descriptor)
+
+
+def _made(out: Path) -> tuple[Path, int]:
+    """A new directory and the descriptor that holds its lock.
+
+    Another run may take it for a stale one before it is locked; then there is a next. A file system that knows no
+    locks lets nobody take anything for stale, so there the lock is not missed.
+    """
+    while True:
+        path = out.with_name(f"{out.name}.partial-{secrets.token_hex(4)}")
+        path.mkdir()
+        with suppress(FileNotFoundError):
+            descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+            with suppress(OSError):
+                fcntl.flock(descriptor, fcntl.LOCK_EX)
+            if path.is_dir() and os.path.samestat(path.stat(), os.fstat(descriptor)):
+                return path, descriptor
+            os.close(descriptor)

@@ -1,0 +1,88 @@
+"""A plan: everything that will happen to one checkpoint, before a byte of a weight is read."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from ckpt2hf.rewrites import Exactness
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from ckpt2hf.checkpoints import Checkpoint
+    from ckpt2hf.dialects import Candidate
+    from ckpt2hf.ir.spec import ModelSpec
+    from ckpt2hf.naming import Assignment, Link
+    from ckpt2hf.ops import Mosaic
+    from ckpt2hf.rewrites import Rewritten
+    from ckpt2hf.targets import Target
+    from ckpt2hf.tensors import DType, Readable
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlanOptions:
+    """What a user can decide about the result."""
+
+    dtype: DType | None = None
+    """Round (or widen) every weight to this type; None keeps each as it is."""
+    token_ids: Mapping[str, int | None] | None = None
+    """`bos_token_id`, `eos_token_id`, as far as somebody said."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """One checkpoint's way into one target."""
+
+    checkpoint: Checkpoint
+    candidate: Candidate
+    target: Target
+    spec: ModelSpec
+    """The model that was trained."""
+    assignment: Assignment
+    sources: Mapping[str, Mosaic]
+    """The tensors the links take, stand-ins in place."""
+    slots: Mapping[str, Mosaic]
+    """The trained model's slots."""
+    rewrites: tuple[Rewritten, ...]
+    links: tuple[Link, ...]
+    """The target's naming, for the rewritten spec."""
+    tensors: Mapping[str, Readable]
+    """What will be written, by target name."""
+    config: Mapping[str, Any]
+    generation_config: Mapping[str, Any]
+    dtype: DType | None
+    notes: tuple[str, ...]
+
+    @property
+    def final_spec(self) -> ModelSpec:
+        """The model that will be written."""
+        return self.rewrites[-1].spec if self.rewrites else self.spec
+
+    @property
+    def final_slots(self) -> Mapping[str, Mosaic]:
+        """The slots that will be written, before any rounding."""
+        return self.rewrites[-1].slots if self.rewrites else self.slots
+
+    @property
+    def exactness(self) -> Exactness:
+        """How equal the result will be: the loosest of its parts."""
+        if self.rounds:
+            return Exactness.ROUNDED
+        order = list(Exactness)
+        return max((made.exactness for made in self.rewrites), key=order.index, default=Exactness.BITWISE)
+
+    @property
+    def rounds(self) -> bool:
+        """Whether `--dtype` changes any number's type."""
+        return self.dtype is not None and any(m.meta.dtype is not self.dtype for m in self.final_slots.values())
+
+    @property
+    def activations(self) -> frozenset[str]:
+        """Intermediate results that legitimately differ from the trained model's."""
+        return frozenset(name for made in self.rewrites for name in made.activations)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of one weight file's tensors."""
+        return sum(tensor.meta.nbytes for tensor in self.tensors.values())

@@ -1,0 +1,110 @@
+"""From a checkpoint and a decided dialect to a plan, or to one error that lists everything in the way."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from ckpt2hf.errors import Ckpt2hfError, FactsError, UnsupportedError
+from ckpt2hf.naming import assign, link, to_names, to_slots
+from ckpt2hf.ops import Mosaic
+from ckpt2hf.plan.plan import Plan, PlanOptions
+from ckpt2hf.rewrites import REWRITES, Cast
+from ckpt2hf.targets import target as target_named
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from ckpt2hf.checkpoints import Checkpoint
+    from ckpt2hf.dialects import Candidate
+    from ckpt2hf.ir.spec import ModelSpec
+    from ckpt2hf.rewrites import Rewritten
+    from ckpt2hf.targets import Target
+    from ckpt2hf.tensors import Readable
+
+
+def make_plan(checkpoint: Checkpoint, candidate: Candidate, options: PlanOptions) -> Plan:
+    """The whole way, on metadata. Raises FactsError, MappingError or UnsupportedError."""
+    spec = candidate.resolution.spec
+    if problems := spec.problems():
+        raise FactsError("the facts describe an impossible model", details=problems, where=str(checkpoint.path))
+    target = target_named(candidate.fit.dialect.target)
+    naming = candidate.fit.layout.naming
+    try:
+        assignment = assign(naming, spec, {name: ref.meta for name, ref in checkpoint.tensors.items()})
+    except Ckpt2hfError as error:
+        where = f"{checkpoint.path}, read as dialect {candidate.fit.dialect.id}"
+        remedies = [f"ckpt2hf inspect {checkpoint.path} --names"]
+        raise type(error)(error.what, details=error.details, where=where, remedies=remedies) from error
+    refs = {**checkpoint.tensors, **{k: checkpoint.tensors[v] for k, v in assignment.stand_ins.items()}}
+    sources = {name: Mosaic.of(refs[name]) for made in assignment.links for name in made.names}
+    slots = to_slots(assignment.links, sources)
+    rewrites = _rewrite(target, spec, slots, where=str(checkpoint.path))
+    final_spec, final_slots = (rewrites[-1].spec, rewrites[-1].slots) if rewrites else (spec, slots)
+    links = link(target.naming, final_spec)
+    tensors: dict[str, Readable] = dict(to_names(links, final_slots))
+    if options.dtype:
+        wanted = options.dtype
+        tensors = {name: t if t.meta.dtype is wanted else Cast(t, wanted) for name, t in tensors.items()}
+    token_ids, notes = _token_ids(options.token_ids or {}, final_spec.vocab)
+    return Plan(
+        checkpoint=checkpoint,
+        candidate=candidate,
+        target=target,
+        spec=spec,
+        assignment=assignment,
+        sources=sources,
+        slots=slots,
+        rewrites=rewrites,
+        links=links,
+        tensors=tensors,
+        config=_config(target, final_spec, tensors, token_ids),
+        generation_config=token_ids,
+        dtype=options.dtype,
+        notes=tuple(notes),
+    )
+
+
+def _rewrite(target: Target, spec: ModelSpec, slots: Mapping[str, Mosaic], *, where: str) -> tuple[Rewritten, ...]:
+    """Identities applied until the target accepts the spec. Raises UnsupportedError naming what is left."""
+    made: list[Rewritten] = []
+    for rewrite in REWRITES:
+        if any(problem.field == rewrite.solves for problem in target.problems(spec)):
+            after = rewrite.apply(spec, slots)
+            if after:
+                made.append(after)
+                spec, slots = after.spec, after.slots
+    left = target.problems(spec)
+    if left:
+        raise UnsupportedError(
+            f"{target.hf_class} cannot express this model",
+            details=[f"{problem.field:16} {problem.message}" for problem in left],
+            where=where,
+            remedies=["no stock class is known for it; it needs custom modelling code, which ckpt2hf does not write"],
+        )
+    return tuple(made)
+
+
+def _config(
+    target: Target, spec: ModelSpec, tensors: Mapping[str, Readable], token_ids: Mapping[str, Any]
+) -> dict[str, Any]:
+    """config.json. The type is the widest of all tensors, so that loading never rounds."""
+    kinds: Sequence[Any] = sorted({t.meta.dtype for t in tensors.values()}, key=lambda d: (d.itemsize, d.value))
+    return {
+        "architectures": [target.hf_class],
+        **target.config(spec),
+        **token_ids,
+        "torch_dtype": kinds[-1].torch_name,
+    }
+
+
+def _token_ids(said: Mapping[str, int | None], vocab: int) -> tuple[dict[str, int | None], list[str]]:
+    """Start and end tokens, null when unknown: the default of 50256 lies outside most home-made vocabularies."""
+    ids: dict[str, int | None] = {"bos_token_id": None, "eos_token_id": None}
+    notes = []
+    for name in ids:
+        value = said.get(name)
+        if value is not None and not 0 <= value < vocab:
+            notes.append(f"{name} {value} lies outside the vocabulary of {vocab} and was left out")
+        elif value is not None:
+            ids[name] = value
+    return ids, notes

@@ -1,0 +1,42 @@
+"""An attention scale other than `head_dim**-0.5`: the ratio goes into q, weights and bias."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from ckpt2hf.ir.spec import AttentionScale
+from ckpt2hf.ops import Mosaic
+from ckpt2hf.rewrites.leaves import Scaled
+from ckpt2hf.rewrites.rewrite import Exactness, Rewritten
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from ckpt2hf.ir.spec import ModelSpec
+
+_HALF = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class FoldAttentionScale:
+    """`(r q)·k` scaled with `head_dim**-0.5` is `q·k` scaled with `r head_dim**-0.5`."""
+
+    solves: str = "attention_scale"
+
+    def apply(self, spec: ModelSpec, slots: Mapping[str, Mosaic]) -> Rewritten | None:
+        """The same function with the usual scale; bitwise when the ratio is a power of two."""
+        factor = spec.attention_scale.relative(head_dim=spec.head_dim, d_model=spec.d_model)
+        exact = abs(math.frexp(factor)[0]) == _HALF
+        touched = frozenset(name for name in slots if ".attn.q." in name)
+        after = {name: Mosaic.of(Scaled(part, factor)) if name in touched else part for name, part in slots.items()}
+        return Rewritten(
+            id="attention scale into q",
+            why=f"scores are scaled with {spec.attention_scale}, {factor:g} times head_dim**-0.5",
+            exactness=Exactness.BITWISE if exact else Exactness.ALGEBRAIC,
+            spec=replace(spec, attention_scale=AttentionScale("head_dim**-0.5")),
+            slots=after,
+            computed=frozenset() if exact else touched,
+            undo={name: lambda part: Mosaic.of(Scaled(part, 1 / factor)) for name in touched} if exact else {},
+        )

@@ -1,0 +1,19 @@
+"""One checkpoint through the pipeline."""
+
+from ckpt2hf.run.convert import REPORT, convert
+from ckpt2hf.run.prove import prove
+from ckpt2hf.run.request import Progress, Request, Silence, Writing
+from ckpt2hf.run.understand import Understanding, inspect, plan
+
+__all__ = [
+    "REPORT",
+    "Progress",
+    "Request",
+    "Silence",
+    "Understanding",
+    "Writing",
+    "convert",
+    "inspect",
+    "plan",
+    "prove",
+]

@@ -1,0 +1,71 @@
+"""What a user asks for, before anything is opened."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+from ckpt2hf.output import WeightFormat
+from ckpt2hf.verify import Level
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from ckpt2hf.tensors import DType
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """A checkpoint and what the user says about it."""
+
+    source: Path
+    dialect: str | None = None
+    facts: tuple[str, ...] = ()
+    """`field=value`, as after `--set`."""
+    weights_key: str | None = None
+    dtype: DType | None = None
+    reference: str | None = None
+    """`model.py:ClassName`: the user's own code, run to decide what the file does not say."""
+    reference_args: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Writing:
+    """Where and how the result is written and proved."""
+
+    out: Path
+    formats: tuple[WeightFormat, ...] = (WeightFormat.SAFETENSORS, WeightFormat.BIN)
+    max_shard_bytes: int | None = None
+    level: Level = Level.LOGITS
+    force: bool = False
+    allow_nonfinite: bool = False
+    threads: int = 0
+    """Threads that copy and compare; 0 for one per available core, at most 4."""
+
+    @property
+    def workers(self) -> int:
+        """The number of threads."""
+        return self.threads or min(len(os.sched_getaffinity(0)), 4)
+
+
+class Progress(Protocol):
+    """Who is told how far a run is. Called from one thread at a time."""
+
+    def phase(self, name: str, total: int) -> None:
+        """A phase begins; `total` bytes lie ahead, 0 when that is unknown."""
+        ...
+
+    def advance(self, nbytes: int) -> None:
+        """So many bytes of the phase are done."""
+        ...
+
+
+class Silence:
+    """A progress nobody looks at."""
+
+    def phase(self, name: str, total: int) -> None:
+        """Nothing."""
+
+    def advance(self, nbytes: int) -> None:
+        """Nothing."""

@@ -1,0 +1,56 @@
+"""Proofs for tensors that are not written: each is what its dialect says it is, or the conversion is refused."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ckpt2hf.errors import MappingError
+from ckpt2hf.naming import Expectation, collapse
+from ckpt2hf.ops import identical
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from ckpt2hf.plan import Plan
+    from ckpt2hf.tensors import Array
+
+
+def prove_left_out(plan: Plan) -> Mapping[str, str]:
+    """Why each tensor that is not written may be left out. Raises MappingError naming those that may not."""
+    tensors, reasons, wrong = plan.checkpoint.tensors, {}, []
+    for name, twin in plan.assignment.ties.items():
+        if tensors[name].same_place(tensors[twin]):
+            reasons[name] = f"shares storage with {twin}"
+        elif identical(tensors[name], tensors[twin]):
+            reasons[name] = f"equal to {twin}, every bit"
+        else:
+            wrong.append(f"{name}  differs from {twin}, which the dialect says it equals")
+    for name, expected in plan.assignment.drops.items():
+        problem = _PROOFS[expected](tensors[name].load())
+        if problem:
+            wrong.append(f"{name}  {problem}")
+        else:
+            reasons[name] = f"a {expected.value.replace('_', ' ')}"
+    if wrong:
+        raise MappingError(
+            f"{len(wrong)} tensors may not be left out",
+            details=collapse(wrong),
+            where=f"{plan.checkpoint.path}, read as dialect {plan.candidate.fit.dialect.id}",
+            remedies=["this is not the model the dialect describes: name another one, or ask with --reference"],
+        )
+    return reasons
+
+
+def _not_causal(mask: Array) -> str | None:
+    """What speaks against a causal mask, or None: square, leading axes of length one, ones up to the diagonal."""
+    side = mask.shape[-1] if mask.ndim else 0
+    if mask.ndim < 2 or mask.shape[-2] != side or mask.size != side * side:  # noqa: PLR2004 - a matrix
+        return f"is {list(mask.shape)}, not a square mask"
+    if np.array_equal(mask.reshape(side, side), np.tri(side, dtype=mask.dtype)):
+        return None
+    return "is not a causal mask (ones on and below the diagonal, zeros above)"
+
+
+_PROOFS = {Expectation.CAUSAL_MASK: _not_causal}

@@ -1,0 +1,68 @@
+"""How far two computations of the same function may lie apart, and why no further."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, TypeAlias
+
+if TYPE_CHECKING:
+    import torch
+
+Exactness: TypeAlias = Literal["bitwise", "algebraic"]
+"""Whether the weights were only rearranged, or a rewrite computed some of them anew and rounded once to float32."""
+
+LOGITS_TOLERANCE = 5e-5
+"""Largest float32 difference, in units of the logits' own spread.
+
+Two correct float32 implementations measured 1e-6 to 6e-6 of it apart on every supported codebase; the mildest mistakes
+(tanh for erf GELU, eps 1e-6 for 1e-5) cost 1e-4 to 2e-3 there. Relative to the spread because a model's logits can be
+scaled freely: an untrained one has 0.1, a trained one 3.
+"""
+NOISE_ALLOWANCE = 8.0
+"""What a float32 difference may be in units of the source model's own rounding noise, if that is more.
+
+The noise is measured on the source alone (its forward pass in float32 against float64), so no mistake of the mapping
+can raise it. Models with huge activations need it: their float32 logits are that uncertain in any implementation.
+"""
+BITWISE_TOLERANCE = 1e-10
+"""Largest float64 difference relative to the spread when weights were only rearranged. Measured: up to 1e-14."""
+ALGEBRAIC_TOLERANCE = 1e-6
+"""The same when a rewrite rounded once to float32 (6e-8 per weight). Measured: up to 3e-7."""
+
+
+@dataclass(frozen=True, slots=True)
+class Distance:
+    """How far `found` lies from `wanted`, and how large `wanted` is."""
+
+    max_abs: float
+    mean_abs: float
+    scale: float
+    """Standard deviation of `wanted` within a position, over all positions."""
+    top1_agreement: float
+    """Share of positions with the same largest element."""
+
+    @classmethod
+    def between(cls, found: torch.Tensor, wanted: torch.Tensor) -> Distance:
+        """Compare two tensors `[…, width]` of the same shape; every number is NaN where one of them has NaN."""
+        apart = (found - wanted).abs()
+        same = found.argmax(-1) == wanted.argmax(-1)
+        return cls(float(apart.max()), float(apart.mean()), spread(wanted), float(same.double().mean()))
+
+    def within(self, tolerance: float) -> bool:
+        """Whether the largest difference is at most `tolerance`; never with NaN."""
+        return self.max_abs <= tolerance
+
+
+def spread(values: torch.Tensor) -> float:
+    """Standard deviation within the last axis, over all positions: blind to a constant added to a position."""
+    return float((values - values.mean(-1, keepdim=True)).square().mean().sqrt())
+
+
+def float32_tolerance(scale: float, noise: float) -> float:
+    """Largest difference of float32 logits of this spread from a source with this rounding noise."""
+    return max(LOGITS_TOLERANCE * scale, NOISE_ALLOWANCE * noise)
+
+
+def float64_tolerance(scale: float, exactness: Exactness) -> float:
+    """Largest difference of float64 activations of this spread."""
+    return scale * (BITWISE_TOLERANCE if exactness == "bitwise" else ALGEBRAIC_TOLERANCE)

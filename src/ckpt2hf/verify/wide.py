@@ -1,0 +1,93 @@
+"""A float32 model run in float64, one module's weights widened at a time."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import torch
+from torch import Tensor, nn
+
+from ckpt2hf.errors import BrokenPromiseError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+_Hook: TypeAlias = Any
+"""A handle that removes a forward hook."""
+
+
+@contextlib.contextmanager
+def widened(model: nn.Module) -> Iterator[None]:
+    """Run `model` in float64 inside: same weights, twice the width, no second copy of the model in memory.
+
+    Each module that owns parameters gets them widened just before it runs and gets the very same float32 storage back
+    just after. An embedding stays as it is and its rows are widened instead, which is the same numbers.
+    """
+    owners = [module for module in model.modules() if module._parameters]  # noqa: SLF001 - torch has no public form
+    handles: list[_Hook] = []
+    try:
+        for module in owners:
+            if isinstance(module, nn.Embedding):
+                handles.append(module.register_forward_hook(_widen_output))
+            else:
+                narrow: dict[str, Tensor] = {}
+                handles.append(module.register_forward_pre_hook(_widen_weights(narrow)))
+                handles.append(module.register_forward_hook(_restore_weights(narrow), always_call=True))
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def _widen_output(_module: nn.Module, _inputs: tuple[Any, ...], output: Tensor) -> Tensor:
+    return output.double()
+
+
+def _widen_weights(narrow: dict[str, Tensor]) -> Any:  # noqa: ANN401 - a hook
+    def hook(module: nn.Module, _inputs: tuple[Any, ...]) -> None:
+        for name, parameter in module.named_parameters(recurse=False):
+            narrow[name] = parameter.data
+            parameter.data = parameter.data.double()
+
+    return hook
+
+
+def _restore_weights(narrow: dict[str, Tensor]) -> Any:  # noqa: ANN401 - a hook
+    def hook(module: nn.Module, _inputs: tuple[Any, ...], _output: object) -> None:
+        for name, parameter in module.named_parameters(recurse=False):
+            parameter.data = narrow.pop(name)
+
+    return hook
+
+
+@contextlib.contextmanager
+def recorded(model: nn.Module, modules: Mapping[str, str], into: dict[str, Tensor]) -> Iterator[None]:
+    """Keep the output of each of `modules` (trace name -> module path) that runs inside, under its trace name.
+
+    Raises BrokenPromiseError for a path the model does not have.
+    """
+    handles: list[_Hook] = []
+    try:
+        for name, path in modules.items():
+            handles.append(_module(model, path).register_forward_hook(_keep(into, name)))
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def _module(model: nn.Module, path: str) -> nn.Module:
+    try:
+        return model.get_submodule(path)
+    except AttributeError as error:
+        raise BrokenPromiseError(f"{type(model).__name__} has no module {path}") from error
+
+
+def _keep(into: dict[str, Tensor], name: str) -> Any:  # noqa: ANN401 - a hook
+    def hook(_module: nn.Module, _inputs: tuple[Any, ...], output: object) -> None:
+        first = output[0] if isinstance(output, tuple | list) else output
+        if isinstance(first, torch.Tensor):
+            into[name] = first.detach().clone()
+
+    return hook

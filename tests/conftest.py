@@ -1,0 +1,76 @@
+"""What tests of every layer share: where the repository is, the golden cases, the second environment."""
+
+from __future__ import annotations
+
+import functools
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from safetensors.numpy import load_file
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+ROOT = Path(__file__).resolve().parent.parent
+GOLDEN = ROOT / "tests" / "golden"
+
+
+@dataclass(frozen=True)
+class GoldenCase:
+    """A checkpoint that a real codebase saved, and the logits [batch, time, vocab] that codebase computes with it."""
+
+    name: str
+    path: Path
+    config: Mapping[str, Any]
+    semantics: Mapping[str, Any]
+    input_ids: NDArray[np.int64]
+    logits: NDArray[np.float32]
+
+
+@functools.cache
+def load_golden(name: str) -> GoldenCase:
+    folder = GOLDEN / name
+    case = json.loads((folder / "case.json").read_text(encoding="utf-8"))
+    expected = load_file(folder / "expected.safetensors")
+    return GoldenCase(
+        name=name,
+        path=folder / case["checkpoint_file"],
+        config=case["config"],
+        semantics=case["semantics"],
+        input_ids=expected["input_ids"],
+        logits=expected["logits"],
+    )
+
+
+@pytest.fixture
+def golden() -> Callable[[str], GoldenCase]:
+    """The golden case of a name: `golden("az50_v2").path`."""
+    return load_golden
+
+
+@pytest.fixture(params=sorted(folder.name for folder in GOLDEN.iterdir() if folder.is_dir()))
+def every_golden(request: pytest.FixtureRequest) -> GoldenCase:
+    """Each golden case in turn."""
+    return load_golden(request.param)
+
+
+@pytest.fixture(scope="session")
+def repository() -> Path:
+    """The root of the repository."""
+    return ROOT
+
+
+@pytest.fixture(scope="session")
+def python_5x() -> Path:
+    """The interpreter of the environment with transformers 5.x; without one the test fails, it does not skip."""
+    python = Path(os.environ.get("CKPT2HF_PYTHON_5X") or ROOT / ".venv-5x" / "bin" / "python")
+    if not python.exists():
+        pytest.fail(f"{python} does not exist: run `make setup-5x`, or name an interpreter in CKPT2HF_PYTHON_5X")
+    return python
