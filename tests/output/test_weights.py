@@ -143,7 +143,7 @@ def test_tensors_larger_than_a_block(write: Write, check: Check, tmp_path: Path,
         assert (stats.low, stats.high, stats.finite) == expected
 
 
-def test_a_mapped_tensor_is_not_copied(write: Write, tmp_path: Path) -> None:
+def test_a_mapped_tensor_is_not_copied(tmp_path: Path) -> None:
     source = tmp_path / "source"
     source.write_bytes(np.arange(1000, dtype="f4").tobytes())
     tensor = TensorRef.packed(Meta((10, 100), DType.F32), Span(MappedFile(source), 0, 4000))

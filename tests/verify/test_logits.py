@@ -94,7 +94,9 @@ def test_the_last_position_is_asked_even_where_a_full_context_is_too_dear(
 
 def head_bias_folded(spec: Any, weights: Any, state: State) -> State:
     """The head bias carried by the all-ones direction of the final norm's output."""
-    w, b, g, beta = (weights[n].astype(np.float64) for n in ("head.weight", "head.bias", "final_norm.weight", "final_norm.bias"))
+    w, b, g, beta = (
+        weights[n].astype(np.float64) for n in ("head.weight", "head.bias", "final_norm.weight", "final_norm.bias")
+    )
     scaled = w * g
     folded = scaled - scaled.mean(1, keepdims=True) + (w @ beta + b)[:, None] / spec.d_model
     ones = torch.ones(spec.d_model)
@@ -152,9 +154,11 @@ def test_openai_gpt_computes_a_post_norm_stack(kit: Any, tmp_path: Path) -> None
         "layer_norm_epsilon": spec.norm_eps,
         "tie_word_embeddings": True,
     }
-    assert failed(compare(kit, kit.write(tmp_path, config, state), weights, spec)) == []
+    modules = {name: path for name, path in kit.modules.items() if name != "final_norm"}
+    post = dataclasses.replace(kit, modules=modules)
+    assert failed(compare(post, kit.write(tmp_path, config, state), weights, spec)) == []
     kit.write(tmp_path, config | {"afn": "gelu"}, state)
-    assert "float64 logits" in failed(compare(kit, tmp_path, weights, spec))
+    assert "float64 logits" in failed(compare(post, tmp_path, weights, spec))
 
 
 def test_a_module_the_class_does_not_have_is_our_bug(kit: Any, tmp_path: Path) -> None:
@@ -408,9 +412,7 @@ def test_dead_outputs_are_equal_outputs(kit: Any, tmp_path: Path) -> None:
 
 
 def test_rounded_directories_are_compared_with_rounded_slots(kit: Any, tmp_path: Path) -> None:
-    weights = {
-        name: torch.from_numpy(array).bfloat16().float().numpy() for name, array in kit.draw(kit.spec).items()
-    }
+    weights = {name: torch.from_numpy(array).bfloat16().float().numpy() for name, array in kit.draw(kit.spec).items()}
     directory = kit.write(tmp_path, kit.config(kit.spec), kit.state(kit.spec, weights))
     state = {name: value.bfloat16() for name, value in load_file(directory / "model.safetensors").items()}
     save_file(state, directory / "model.safetensors", metadata={"format": "pt"})

@@ -23,7 +23,6 @@ _LOCAL = struct.Struct("<4s5H3L2H")
 _FULL16, _FULL32 = 0xFFFF, 0xFFFFFFFF
 _ZIP64_FIELD = 1
 _ENCRYPTED = 1
-_UTF8 = 0x800
 MAX_COMMENT = 0xFFFF
 
 
@@ -110,7 +109,7 @@ def _entries(file: MappedFile, directory: _Directory) -> list[_Entry]:
         at += _ENTRY.size
         if signature != b"PK\x01\x02" or at + name_length + extra_length + comment_length > end:
             _refuse(file, "its directory is damaged")
-        name = bytes(file.view[at : at + name_length]).decode("utf-8" if flags & _UTF8 else "cp437")
+        name = bytes(file.view[at : at + name_length]).decode("utf-8")
         extra = file.view[at + name_length : at + name_length + extra_length]
         nbytes, packed, header = _widened(extra, (nbytes, packed, header))
         at += name_length + extra_length + comment_length

@@ -49,7 +49,7 @@ def require_space(directory: Path, needed: int) -> None:
             "not enough space on the disk",
             details=[f"needed {spoken(needed)}, free {spoken(free)}"],
             where=str(directory),
-            remedies=[_REMEDIES[errno.ENOSPC], "--format safetensors   or   --format bin: one weight file, not both"],
+            remedies=[_REMEDIES[errno.ENOSPC], "--formats safetensors   to write one weight file, not both"],
         )
 
 

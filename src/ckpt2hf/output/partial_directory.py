@@ -51,10 +51,15 @@ def _made(out: Path) -> tuple[Path, int]:
     while True:
         path = out.with_name(f"{out.name}.partial-{secrets.token_hex(4)}")
         path.mkdir()
-        with suppress(FileNotFoundError):
+        try:
             descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
-            with suppress(OSError):
-                fcntl.flock(descriptor, fcntl.LOCK_EX)
-            if path.is_dir() and os.path.samestat(path.stat(), os.fstat(descriptor)):
-                return path, descriptor
-            os.close(descriptor)
+        except FileNotFoundError:
+            continue
+        except BaseException:
+            path.rmdir()
+            raise
+        with suppress(OSError):
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        if path.exists():
+            return path, descriptor
+        os.close(descriptor)

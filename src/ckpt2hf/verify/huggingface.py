@@ -7,7 +7,7 @@ import logging
 import pickle
 import warnings
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 import torch
 import transformers
@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from ckpt2hf.verify.probes import Probe
-
-Format: TypeAlias = Literal["safetensors", "bin"]
 
 _AUTO: Any = transformers.AutoModelForCausalLM
 _LOG: Any = transformers_logging
@@ -44,8 +42,8 @@ class Loaded:
     problems: tuple[str, ...]
 
 
-def load(directory: Path, file_format: Format) -> Loaded:
-    """The model of one weight file of a directory, loaded as a user would, from this disk only."""
+def load(directory: Path, file_format: str) -> Loaded:
+    """The model of one weight file (`safetensors` or `bin`) of a directory, loaded as a user would, from this disk only."""
     with quiet():
         try:
             model, info = _AUTO.from_pretrained(

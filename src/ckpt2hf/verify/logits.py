@@ -10,7 +10,7 @@ import torch
 
 from ckpt2hf.verify.divergence import Divergence, expand, first_divergence
 from ckpt2hf.verify.generation import check_generation
-from ckpt2hf.verify.huggingface import Format, ForwardError, eager_attention, load, logits
+from ckpt2hf.verify.huggingface import ForwardError, eager_attention, load, logits
 from ckpt2hf.verify.probes import Probes, make_probes
 from ckpt2hf.verify.reference import Trace, reference
 from ckpt2hf.verify.tolerances import Distance, Exactness, float32_tolerance, float64_tolerance
@@ -26,12 +26,12 @@ if TYPE_CHECKING:
     from ckpt2hf.ir.spec import ModelSpec
     from ckpt2hf.tensors import Readable
 
-_FILES: Mapping[Format, str] = {"safetensors": "model.safetensors", "bin": "pytorch_model.bin"}
+_FILES: Mapping[str, str] = {"safetensors": "model.safetensors", "bin": "pytorch_model.bin"}
 
 
 def compare_logits(  # noqa: PLR0913 - all but two are keyword-only, and each is a fact of its own
     directory: Path,
-    formats: Sequence[Format],
+    formats: Sequence[str],
     *,
     spec: ModelSpec,
     slots: Mapping[str, Readable],

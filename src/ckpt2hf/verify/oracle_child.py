@@ -153,12 +153,13 @@ def load(model: torch.nn.Module, tensors: dict[str, torch.Tensor]) -> None:
     """Give every parameter its tensor; a buffer that has none keeps what the constructor gave it."""
     parameters = dict(model.named_parameters(remove_duplicate=False))
     given = {id(parameters[name]) for name in tensors if name in parameters}
-    unknown = sorted(set(tensors) - set(model.state_dict()))
+    own = model.state_dict()
+    unknown = [name for name, tensor in tensors.items() if name not in own and not is_constant(tensor)]
     missing = [name for name, parameter in parameters.items() if id(parameter) not in given]
     shapes = [
-        f"{name}: the class has {list(own.shape)}, the checkpoint {list(tensors[name].shape)}"
-        for name, own in model.state_dict().items()
-        if name in tensors and own.shape != tensors[name].shape
+        f"{name}: the class has {list(value.shape)}, the checkpoint {list(tensors[name].shape)}"
+        for name, value in own.items()
+        if name in tensors and value.shape != tensors[name].shape
     ]
     if unknown or missing or shapes:
         details = [f"not in the class: {name}" for name in unknown] + [f"not in the checkpoint: {n}" for n in missing]
@@ -171,6 +172,15 @@ def load(model: torch.nn.Module, tensors: dict[str, torch.Tensor]) -> None:
 
 _TARGETS = ("targets", "target", "labels", "y")
 """What codebases call the second argument of forward when it is the tokens to predict."""
+
+
+def is_constant(tensor: torch.Tensor) -> bool:
+    """Whether it is a causal mask or a single number: buffers that come and go between versions of a class."""
+    if tensor.ndim < 2 or tensor.shape[-1] != tensor.shape[-2] or tensor.numel() != tensor.shape[-1] ** 2:  # noqa: PLR2004
+        return tensor.ndim == 0
+    square, size = tensor.reshape(tensor.shape[-2:]), tensor.shape[-1]
+    past = square.new_ones(size, size).tril().bool()
+    return all(len(part) == 0 or bool((part == part[0]).all()) for part in (square[past], square[~past]))
 
 
 def every_position(model: torch.nn.Module, tokens: torch.Tensor) -> torch.Tensor:
