@@ -28,8 +28,14 @@ if TYPE_CHECKING:
 PROTOCOLS = range(pickle.HIGHEST_PROTOCOL + 1)
 keys = st.one_of(st.text(max_size=8), st.integers(), st.booleans(), st.binary(max_size=4), st.tuples(st.integers()))
 scalars = st.one_of(
-    st.none(), st.booleans(), st.integers(), st.floats(allow_nan=False), st.text(), st.binary(), st.complex_numbers(allow_nan=False)
-)  # fmt: skip
+    st.none(),
+    st.booleans(),
+    st.integers(),
+    st.floats(allow_nan=False),
+    st.text(),
+    st.binary(),
+    st.complex_numbers(allow_nan=False),
+)
 trees = st.recursive(
     scalars | st.sets(keys),
     lambda inner: st.lists(inner) | st.dictionaries(keys, inner) | st.tuples(inner, inner) | st.tuples(inner),

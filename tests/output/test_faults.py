@@ -16,6 +16,7 @@ import pytest
 
 from ckpt2hf.errors import OutputError
 from ckpt2hf.output import linux, new_directory, shard_writer, sync, weights, write_json
+from ckpt2hf.output.disk import explained
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -183,6 +184,27 @@ def test_a_c_library_without_the_calls(tmp_path: Path, monkeypatch: pytest.Monke
     monkeypatch.setattr(linux.ctypes, "CDLL", Bare)
     assert not linux.exchange(tmp_path, tmp_path)
     assert not linux.reserve(0, 1)
+
+
+def test_a_file_system_that_cannot_reserve(tmp_path: Path) -> None:
+    with (tmp_path / "file").open("wb") as file:
+        assert not linux.reserve(file.fileno(), 0)  # which the system calls invalid
+
+
+def test_a_file_system_that_cannot_sync_a_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def unable(_descriptor: int) -> None:
+        raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
+
+    monkeypatch.setattr(os, "fsync", unable)
+    sync.sync(tmp_path)
+    (tmp_path / "file").touch()
+    with pytest.raises(OutputError, match="Invalid argument"):
+        sync.sync(tmp_path / "file")
+
+
+def test_an_error_is_told_even_if_the_free_space_is_not_known(tmp_path: Path) -> None:
+    with pytest.raises(OutputError, match=r"needed 1\.5 MB\n"), explained(tmp_path / "gone" / "file", 1_500_000):
+        raise OSError(errno.ENOSPC, "full")
 
 
 def test_a_system_call_that_fails_for_another_reason_is_an_error(tmp_path: Path) -> None:

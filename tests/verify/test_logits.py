@@ -17,7 +17,6 @@ from ckpt2hf.ir.spec import Activation, AttentionScale, NormPlacement
 from ckpt2hf.verify.logits import compare_logits
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
 
 BOTH = ("safetensors", "bin")
@@ -173,7 +172,6 @@ def test_a_module_the_class_does_not_have_is_our_bug(kit: Any, tmp_path: Path) -
 # ---- mutants: each is one mistake a converter makes ------------------------------------------------------------------
 
 C_ATTN, OUT, UP, DOWN = "attn.c_attn", "attn.c_proj", "mlp.c_fc", "mlp.c_proj"
-Mutation = "Callable[[State, dict[str, Any]], None]"
 
 
 def at(layer: int, name: str) -> str:

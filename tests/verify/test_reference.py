@@ -106,7 +106,7 @@ class Lecture(nn.Module):
         return self.lm_head(self.ln_f(self.blocks(x)))
 
 
-def slots_of_lecture(model: Lecture, spec: ModelSpec) -> dict[str, torch.Tensor]:
+def slots_of_lecture(model: Lecture) -> dict[str, torch.Tensor]:
     made = {"embed.weight": model.tokens.weight, "positions.weight": model.positions.weight}
     made |= {f"head.{name}": value for name, value in model.lm_head.named_parameters()}
     made |= {f"final_norm.{name}": value for name, value in model.ln_f.named_parameters()}
@@ -173,7 +173,7 @@ def test_a_lecture_model(
     model = Lecture(spec, factor)
     shake(model)
     tokens = ask(spec)
-    weights = slots_of_lecture(model, spec)
+    weights = slots_of_lecture(model)
     with torch.no_grad():
         assert (reference(spec, weights, tokens) - model(tokens)).abs().max() <= NOISE
         wide = reference(spec, weights, tokens, dtype=torch.float64)

@@ -38,14 +38,23 @@ class _Entry:
     name: str
     header: int
     nbytes: int
+    is_compressed: bool
 
 
-def records(file: MappedFile) -> dict[str, Span]:
-    """Every record by name, in directory order, not copied. Raises CheckpointError for anything out of order."""
+@dataclass(frozen=True, slots=True)
+class Archive:
+    """Records by name, in directory order, as they lie in the file; the names of those that are compressed."""
+
+    records: dict[str, Span]
+    compressed: tuple[str, ...]
+
+
+def read(file: MappedFile) -> Archive:
+    """The archive a file is. Raises CheckpointError for anything out of order."""
     try:
         directory = _find_directory(file)
         entries = _entries(file, directory)
-        return _spans(file, directory, entries)
+        return Archive(_spans(file, directory, entries), tuple(e.name for e in entries if e.is_compressed))
     except (struct.error, UnicodeDecodeError) as error:
         _refuse(file, "its directory is damaged", str(error), error)
 
@@ -115,9 +124,7 @@ def _entries(file: MappedFile, directory: _Directory) -> list[_Entry]:
         at += name_length + extra_length + comment_length
         if flags & _ENCRYPTED:
             _refuse(file, "a record is encrypted", name)
-        if method or packed != nbytes:
-            _refuse(file, "a record is compressed", f"{name}: the archive was made by a zip program, not by torch.save")
-        entries.append(_Entry(name, header, nbytes))
+        entries.append(_Entry(name, header, packed, method != 0 or packed != nbytes))
     return entries
 
 
@@ -146,7 +153,7 @@ def _spans(file: MappedFile, directory: _Directory, entries: list[_Entry]) -> di
             _refuse(file, "a record lies outside the archive", entry.name)
         local = _LOCAL.unpack_from(file.view, entry.header)
         start = entry.header + _LOCAL.size + local[9] + local[10]
-        if local[0] != b"PK\x03\x04" or local[3]:
+        if local[0] != b"PK\x03\x04":
             _refuse(file, "a record does not begin where the directory says", entry.name)
         if start + entry.nbytes > directory.start:
             _refuse(file, "a record reaches past the end of the archive", entry.name)

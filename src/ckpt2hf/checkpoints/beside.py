@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from ckpt2hf.checkpoints.checkpoint import Record
-from ckpt2hf.checkpoints.inert import Settler
+from ckpt2hf.checkpoints.inert import settle_all
+from ckpt2hf.checkpoints.values import label
 from ckpt2hf.checkpoints.weights import MAX_DEPTH, is_optimizer
 
 if TYPE_CHECKING:
@@ -25,19 +26,23 @@ def metadata(tree: Inert, found: Found) -> dict[str, Inert]:
         rest.update(tree)
     elif isinstance(tree, list | tuple):
         rest.update((str(index), value) for index, value in enumerate(tree))
-    settler = Settler()
-    return {str(key): settler.settle(value) for key, value in _without_weights(rest, found, 0).items()}
+    return settle_all(_without_weights(rest, {id(place) for place in found.places}, {}, 0))
 
 
-def _without_weights(values: Mapping[object, Inert], found: Found, depth: int) -> dict[object, Inert]:
+def _without_weights(
+    values: Mapping[object, Inert], places: set[int], done: dict[int, dict[object, Inert]], depth: int
+) -> dict[object, Inert]:
+    """A copy without the places and without optimizer state; a part met twice is copied once."""
+    known = done.get(id(values))
+    if known is not None:
+        return known
     kept: dict[object, Inert] = {}
     for key, value in values.items():
-        if is_optimizer(str(key), value) or any(value is place for place in found.places):
+        if is_optimizer(label(key), value) or id(value) in places:
             continue
-        if depth < MAX_DEPTH and isinstance(value, dict):
-            kept[key] = _without_weights(value, found, depth + 1)
-        elif isinstance(value, list | tuple) and any(part is place for part in value for place in found.places):
+        if isinstance(value, list | tuple) and any(id(part) in places for part in value):
             continue
-        else:
-            kept[key] = value
+        inner = depth < MAX_DEPTH and isinstance(value, dict)
+        kept[key] = _without_weights(value, places, done, depth + 1) if inner else value  # type: ignore[arg-type]
+    done[id(values)] = kept
     return kept

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from ckpt2hf.checkpoints.cursor import Budget
     from ckpt2hf.checkpoints.values import Storage
 
+COPY_COST = 4
+"""Steps that one copied element costs: it takes memory that no byte of the file pays for."""
 STATE = "__state__"
 """The field that keeps a pickled state which is no attribute dictionary."""
 
@@ -81,7 +83,7 @@ class Constructor:
             target.fields[STATE] = state
 
     def _update(self, record: Record, values: dict[object, object]) -> None:
-        self.budget.spend(len(values))
+        self.budget.spend(COPY_COST * len(values))
         for key, value in values.items():
             put(record, key, value)
 
@@ -89,7 +91,7 @@ class Constructor:
         """The members of a list, tuple or set, paid for."""
         if not isinstance(values, list | tuple | set | frozenset):
             raise TypeError("a container made of something that is no list")
-        self.budget.spend(len(values))
+        self.budget.spend(COPY_COST * len(values))
         return list(values)
 
 
@@ -99,7 +101,7 @@ def _mapping(c: Constructor, args: tuple[object, ...]) -> dict[object, object]:
     if not args:
         return made
     if isinstance(args[0], dict):
-        c.budget.spend(len(args[0]))
+        c.budget.spend(COPY_COST * len(args[0]))
         return dict(args[0])
     for pair in c.copied(args[0]):
         key, value = c.copied(pair)
@@ -186,6 +188,9 @@ MAKERS: dict[str, Callable[[Constructor, tuple[object, ...]], object]] = {
     "torch._tensor._rebuild_from_type_v2": _from_type,
     "torch._utils._rebuild_sparse_tensor": lambda _, a: torch_objects.sparse(a),
     "torch._utils._rebuild_sparse_csr_tensor": lambda _, a: torch_objects.sparse(a),
+    "torch._utils._rebuild_device_tensor_from_cpu_tensor": lambda _, a: a[0],
+    "torch._utils._rebuild_device_tensor_from_numpy": lambda _, _a: unsupported("it is stored as a NumPy array"),
+    "torch._utils._rebuild_xla_tensor": lambda _, _a: unsupported("it is stored as a NumPy array"),
     "torch._utils._rebuild_qtensor": lambda _, a: unsupported("it is quantized", shape=a[2]),
     "torch._utils._rebuild_nested_tensor": lambda _, _a: unsupported("it is nested"),
     "torch._utils._rebuild_meta_tensor_no_storage": lambda _, a: unsupported(

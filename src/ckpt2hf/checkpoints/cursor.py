@@ -14,7 +14,7 @@ class Budget:
     The limits are far above what training scripts write and far below what hurts a machine.
     """
 
-    def __init__(self, steps: int = 20_000_000, containers: int = 2_000_000, nesting: int = 4) -> None:
+    def __init__(self, steps: int = 10_000_000, containers: int = 2_000_000, nesting: int = 4) -> None:
         self.steps = steps
         self.containers = containers
         self.nesting = nesting

@@ -6,17 +6,20 @@ walk endless (a value inside itself, shared parts that multiply) is cut off with
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ckpt2hf.checkpoints.checkpoint import Record
-from ckpt2hf.checkpoints.values import Global, Storage
+from ckpt2hf.checkpoints.values import Global, Storage, label
 from ckpt2hf.tensors import TensorRef
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from ckpt2hf.checkpoints.checkpoint import Inert
 
 MAX_DEPTH = 64
 MAX_NODES = 2_000_000
+MAX_NODES_OF_ONE = 500_000
 CUT = "(cut off: {})"
 """`class_name` of the record in place of what was cut off."""
 
@@ -40,7 +43,9 @@ class Settler:
         self.left -= 1
         if self.left < 0:
             return Record(CUT.format("too large"))
-        if value is None or isinstance(value, bool | int | float | complex | str | bytes):
+        if isinstance(value, str):
+            return value if value.isascii() else value.encode("utf-8", "backslashreplace").decode("utf-8")
+        if value is None or isinstance(value, bool | int | float | complex | bytes):
             return value
         if isinstance(value, dict | list | tuple | set | frozenset | Record):
             return self._container(value, depth)
@@ -83,6 +88,18 @@ class Settler:
                 [self.settle(v, depth) for v in value.items],
             )
         return _leaf(value)
+
+
+def settle_all(values: Mapping[Any, Inert]) -> dict[str, Inert]:
+    """Settled entries by name. One that is far too large does not cost the others."""
+    left = MAX_NODES
+    settled: dict[str, Inert] = {}
+    for key, value in values.items():
+        settler = Settler(min(left, MAX_NODES_OF_ONE))
+        before = settler.left
+        settled[label(key)] = settler.settle(value)
+        left -= before - max(settler.left, 0)
+    return settled
 
 
 def _leaf(value: Inert) -> Inert:

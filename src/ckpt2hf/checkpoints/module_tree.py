@@ -11,13 +11,15 @@ from typing import TYPE_CHECKING, TypeGuard
 
 from ckpt2hf.checkpoints.checkpoint import Module, Record
 from ckpt2hf.checkpoints.inert import Settler
+from ckpt2hf.checkpoints.values import label
 from ckpt2hf.errors import CheckpointError
 
 if TYPE_CHECKING:
     from ckpt2hf.checkpoints.checkpoint import Inert
 
 MAX_MODULES = 100_000
-MAX_TENSORS = 1_000_000
+MAX_ENTRIES = 2_000_000
+"""Parameters, buffers and submodules of all modules together."""
 MAX_DEPTH = 256
 _PARTS = ("_parameters", "_buffers", "_modules")
 _PRIVATE = {*_PARTS, "_non_persistent_buffers_set", "_version", "_is_full_backward_hook", "dump_patches"}
@@ -41,6 +43,7 @@ def walk(model: Record, where: str) -> Pickled:
     found = Pickled({}, {})
     settler = Settler()
     facts: dict[int, Module] = {}
+    entries = 0
     pending: list[tuple[str, Record, tuple[int, ...]]] = [("", model, ())]
     while pending:
         name, module, above = pending.pop()
@@ -52,7 +55,8 @@ def walk(model: Record, where: str) -> Pickled:
         prefix = f"{name}." if name else ""
         found.tensors.update((prefix + key, value) for key, value in _own_tensors(module))
         children = _named(module, "_modules")
-        if len(found.modules) + len(pending) + len(children) > MAX_MODULES or len(found.tensors) > MAX_TENSORS:
+        entries += sum(len(part) for name in _PARTS if isinstance(part := module.fields[name], Mapping))
+        if len(found.modules) + len(pending) + len(children) > MAX_MODULES or entries > MAX_ENTRIES:
             raise CheckpointError("the pickled model has more modules or tensors than any real one", where=where)
         # A stack: pushed backwards, so that names come out in the order of state_dict().
         for key, child in reversed(children.items()):
@@ -65,12 +69,12 @@ def walk(model: Record, where: str) -> Pickled:
 
 def _named(module: Record, part: str) -> dict[str, Inert]:
     values = module.fields[part]
-    return {str(key): value for key, value in values.items()} if isinstance(values, Mapping) else {}
+    return {label(key): value for key, value in values.items()} if isinstance(values, Mapping) else {}
 
 
 def _own_tensors(module: Record) -> list[tuple[str, Inert]]:
     hidden = module.fields.get("_non_persistent_buffers_set", ())
-    skipped = hidden if isinstance(hidden, set | frozenset | list | tuple) else ()
+    skipped = hidden if isinstance(hidden, set | frozenset) else ()
     own = list(_named(module, "_parameters").items())
     own += [(key, value) for key, value in _named(module, "_buffers").items() if key not in skipped]
     return [(key, value) for key, value in own if value is not None]

@@ -18,9 +18,9 @@ _PLAIN = re.compile(r"b1|[iu][1248]|f[248]|c8|c16|U[0-9]{1,4}")
 def scalar(args: tuple[object, ...]) -> object:
     """`numpy.core.multiarray.scalar(dtype, bytes)` as a Python value; a record for unusual types."""
     kind, data = args[:2]
-    if not isinstance(kind, Record) or not isinstance(data, bytes | memoryview):
+    if not isinstance(kind, Record) or not isinstance(data, bytes | memoryview) or not isinstance(kind.args[0], str):
         return Record("numpy.generic", args=args)
-    name = str(kind.args[0]).lstrip("<>|=")
+    name = kind.args[0].lstrip("<>|=")
     state = kind.fields.get("__state__")
     order = state[1] if isinstance(state, tuple) and len(state) > 1 else "<"
     if not _PLAIN.fullmatch(name):

@@ -17,6 +17,11 @@ if TYPE_CHECKING:
 
 MAX_MARKS = 100_000
 NEWEST_PROTOCOL = 5
+_SIMPLE: frozenset[type] = frozenset({str, float, bool, bytes})
+"""Types of keys whose hash is cheap, and spread, without a closer look."""
+_SMALL = 1 << 60
+"""Integers below hash to themselves; above, a file can choose as many as it likes with one hash."""
+_MANY = 4096
 
 
 def _mark(m: Machine) -> None:
@@ -54,8 +59,10 @@ def put(target: object, key: object, value: object) -> None:
         return
     if not isinstance(target, dict):
         raise TypeError("an entry is set in something that is no mapping")
-    if not hashable(key):
+    if type(key) not in _SIMPLE and not hashable(key):
         raise TypeError("a key that cannot be one")
+    if isinstance(key, int) and len(target) > _MANY and abs(key) >= _SMALL:
+        raise ValueError("a large table of huge numbers")
     target[key] = value
 
 
@@ -100,8 +107,10 @@ def _append(m: Machine) -> None:
 
 def members(values: list[object]) -> list[object]:
     """Values that may be members of a set. Raises TypeError."""
-    if not all(map(hashable, values)):
+    if not set(map(type, values)) <= _SIMPLE and not all(map(hashable, values)):
         raise TypeError("a set member that cannot be one")
+    if len(values) > _MANY and any(isinstance(value, int) and abs(value) >= _SMALL for value in values):
+        raise ValueError("a large set of huge numbers")
     return values
 
 

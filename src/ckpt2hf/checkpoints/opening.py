@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from ckpt2hf.checkpoints import beside, directories, prefixes, shards, side, single, weights
 from ckpt2hf.checkpoints.checkpoint import Checkpoint
+from ckpt2hf.checkpoints.inert import settle_all
 from ckpt2hf.errors import CheckpointError, NotFoundError
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ def open_checkpoint(path: Path, *, weights_key: str | None = None) -> Checkpoint
     found = weights.find(loaded.tree, choice.weights_key, where)
     metadata: dict[str, Inert] = beside.metadata(loaded.tree, found)
     if loaded.notes:
-        metadata[SAFETENSORS_NOTES] = dict(loaded.notes)
+        metadata[SAFETENSORS_NOTES] = settle_all(loaded.notes)
     stripped = prefixes.strip(found.tensors, lightning=LIGHTNING_MARK in metadata, where=where)
     return Checkpoint(
         path=path,

@@ -92,7 +92,7 @@ class _Stored:
         if kind != "storage" or len(data) not in {4, 5}:
             raise ValueError("an unknown kind of persistent id")
         name, item = torch_objects.storage_type(data[0])
-        key, numel = str(data[1]), torch_objects.count(data[3])
+        key, numel = _key(data[1]), torch_objects.count(data[3])
         if self.declared.setdefault(key, (name, item, numel)) != (name, item, numel):
             raise ValueError(f"storage {key} is declared twice, differently")
         span = Span(self.file, 0, numel * item) if self.placed is None else self.placed[key]
@@ -145,7 +145,7 @@ def _legacy(span: Span, cursor: Cursor, budget: Budget) -> object:
     protocol = unpickle(cursor, stored, budget, where=where)
     info = unpickle(cursor, stored, budget, where=where)
     if protocol != PROTOCOL or not isinstance(info, dict):
-        raise ValueError(f"protocol {protocol!r:.20} where {PROTOCOL} is expected")
+        raise ValueError(f"protocol of type {type(protocol).__name__} where {PROTOCOL} is expected")
     if info.get("little_endian") is not True:
         raise ValueError("the tensors are stored in big-endian byte order")
     tree_at = cursor.position
@@ -154,12 +154,19 @@ def _legacy(span: Span, cursor: Cursor, budget: Budget) -> object:
     return unpickle(Cursor(span.view, tree_at), stored, budget, where=where)
 
 
+def _key(value: object) -> str:
+    """A storage's key: text, or a number in very old files."""
+    if not isinstance(value, str | int):
+        raise TypeError("a storage key that is neither text nor a number")
+    return str(value)
+
+
 def _place(span: Span, cursor: Cursor, declared: dict[str, tuple[str, int, int]], keys: object) -> dict[str, Span]:
     """Where each storage lies: in the order of `keys`, an element count and the elements."""
     if not isinstance(keys, list):
         raise TypeError("the list of storages is no list")
     placed: dict[str, Span] = {}
-    for key in map(str, keys):
+    for key in map(_key, keys):
         name, item, numel = declared[key]
         found = cursor.number("<q")
         if found != numel or key in placed:

@@ -9,6 +9,7 @@ import json
 import struct
 from typing import TYPE_CHECKING, NoReturn
 
+from ckpt2hf.checkpoints.values import shown
 from ckpt2hf.errors import CheckpointError
 from ckpt2hf.tensors import DType, Meta, Span, TensorRef
 
@@ -33,7 +34,7 @@ def read(file: MappedFile) -> tuple[dict[str, TensorRef], dict[str, str]]:
     end = 0
     for name, ref in sorted(places.items(), key=lambda item: (item[1].storage.start, item[1].storage.nbytes)):
         if ref.storage.start - start < end:
-            _refuse(file, f"the tensor {name} overlaps another one")
+            _refuse(file, f"the tensor {shown(name)} overlaps another one")
         end = ref.storage.start - start + ref.storage.nbytes
     ordered = dict(sorted(places.items(), key=lambda item: item[1].storage.start))
     return ordered, metadata
@@ -75,7 +76,7 @@ def _whole(value: object) -> bool:
 
 def _place(file: MappedFile, name: str, entry: object, start: int) -> TensorRef:
     if not isinstance(entry, dict) or not {"dtype", "shape", "data_offsets"} <= entry.keys():
-        _refuse(file, f"the entry of {name} is incomplete")
+        _refuse(file, f"the entry of {shown(name)} is incomplete")
     shape, offsets = entry["shape"], entry["data_offsets"]
     if (
         not isinstance(shape, list)
@@ -84,14 +85,16 @@ def _place(file: MappedFile, name: str, entry: object, start: int) -> TensorRef:
         or len(offsets) != 2  # noqa: PLR2004  begin and end
         or not all(map(_whole, [*shape, *offsets]))
     ):
-        _refuse(file, f"the shape or the offsets of {name} are not whole numbers")
+        _refuse(file, f"the shape or the offsets of {shown(name)} are not whole numbers")
     try:
         meta = Meta(tuple(shape), DType(entry["dtype"]))
     except ValueError as error:
-        _refuse(file, f"the element type of {name} is {entry['dtype']!r:.20}, which is not supported", error)
+        _refuse(
+            file, f"the element type of {shown(name)} is {shown(str(entry['dtype']))}, which is not supported", error
+        )
     begin, end = offsets
     if begin > end or start + end > file.size:
-        _refuse(file, f"the tensor {name} lies outside the file: it is truncated")
+        _refuse(file, f"the tensor {shown(name)} lies outside the file: it is truncated")
     if meta.nbytes != end - begin:
-        _refuse(file, f"the tensor {name} is {meta}, {meta.nbytes} bytes, but {end - begin} bytes are declared")
+        _refuse(file, f"the tensor {shown(name)} is {meta}, {meta.nbytes} bytes, but {end - begin} bytes are declared")
     return TensorRef.packed(meta, Span(file, start + begin, end - begin))

@@ -6,6 +6,7 @@ Source: huggingface/transformers src/transformers/modeling_utils.py (save_pretra
 from __future__ import annotations
 
 import json
+import re
 from typing import TYPE_CHECKING
 
 from ckpt2hf.checkpoints import single
@@ -13,6 +14,7 @@ from ckpt2hf.errors import CheckpointError, NotFoundError
 from ckpt2hf.tensors import TensorRef
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
 INDEX_SUFFIX = ".index.json"
@@ -38,11 +40,28 @@ def read(index: Path) -> single.Loaded:
         raise CheckpointError(
             f"{len(problems)} tensors are {what}", details=problems[:20], where=where, remedies=_DAMAGED
         )
+    strangers = _unnamed(index, shards)
+    if strangers:
+        raise CheckpointError(
+            f"{len(strangers)} shards beside the index are not named in it",
+            details=strangers[:20],
+            where=where,
+            remedies=_DAMAGED,
+        )
     tree = {tensor: shards[name][1][tensor] for tensor, name in weight_map.items()}
     files = tuple(loaded.files[0] for loaded, _ in shards.values())
     notes = next((loaded.notes for loaded, _ in shards.values() if loaded.notes), {})
     kinds = sorted({loaded.container for loaded, _ in shards.values()})
     return single.Loaded(tree, f"sharded {' and '.join(kinds)}", files, notes)
+
+
+def _unnamed(index: Path, shards: Mapping[str, object]) -> list[str]:
+    """Files called like shards of this index (`model-00002-of-00002.safetensors`) that it does not name."""
+    stem, _, kind = index.name.removesuffix(INDEX_SUFFIX).rpartition(".")
+    pattern = re.compile(rf"{re.escape(stem)}-\d+-of-\d+\.{re.escape(kind)}")
+    return sorted(
+        path.name for path in index.parent.iterdir() if pattern.fullmatch(path.name) and path.name not in shards
+    )
 
 
 def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:

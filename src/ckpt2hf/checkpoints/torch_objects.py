@@ -63,7 +63,7 @@ def dtype_or_none(torch_name: str) -> DType | None:
 def count(value: object) -> int:
     """A whole number that is not negative. Raises ValueError."""
     if not isinstance(value, int) or isinstance(value, bool) or value < 0:
-        raise ValueError(f"{value!r:.40} where a size or an offset is needed")
+        raise ValueError(f"a {type(value).__name__} that is no size or offset where one is needed")
     return value
 
 

@@ -58,8 +58,8 @@ class _Records:
 
 def read(file: MappedFile) -> object:
     """The pickled tree, its tensors windows into the file. Raises CheckpointError."""
-    records = archive.records(file)
-    where = str(file.path)
+    contents = archive.read(file)
+    records, where = contents.records, str(file.path)
     pickles = [name for name in records if name == PICKLE or name.endswith(f"/{PICKLE}")]
     roots = {name.removesuffix(PICKLE) for name in pickles if name.count("/") <= 1}
     if any(name.endswith("/constants.pkl") or "/code/" in name for name in records):
@@ -70,6 +70,13 @@ def read(file: MappedFile) -> object:
         )
     if len(roots) != 1:
         raise _no_checkpoint(records, where)
+    if contents.compressed:
+        raise CheckpointError(
+            "the records of this zip archive are compressed",
+            details=[f"{contents.compressed[0]}: a zip program made the archive, not torch.save"],
+            where=where,
+            remedies=["unpack it and pack it again without compression (zip -0 -r)", "save it again with torch.save"],
+        )
     root = roots.pop()
     _check_byte_order(records.get(f"{root}byteorder"), where)
     pickle = records[f"{root}{PICKLE}"]

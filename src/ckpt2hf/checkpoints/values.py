@@ -11,6 +11,8 @@ from ckpt2hf.tensors import TensorRef
 if TYPE_CHECKING:
     from ckpt2hf.tensors import DType, Span
 
+MAX_INT_BITS = 128
+MAX_SHOWN = 200
 MAX_NAME = 1024
 """Characters of the longest module or class name believed."""
 UNSUPPORTED_TENSOR = "torch.Tensor"
@@ -73,3 +75,23 @@ def _weight(key: object, limit: int) -> int:
         key, str | bytes | memoryview | int | float | complex | Global | Record | TensorRef
     )
     return 1 if plain else limit + 1
+
+
+def label(key: object) -> str:
+    """A dict key as text, at a cost that is bounded: a record's own text may be endless."""
+    if isinstance(key, str):
+        return key
+    if isinstance(key, int) and key.bit_length() > MAX_INT_BITS:
+        return "a large number"
+    if isinstance(key, Global):
+        return key.dotted
+    if isinstance(key, Record):
+        return key.class_name
+    if isinstance(key, tuple):
+        return f"({', '.join(map(label, key[:8]))})"
+    return str(bytes(key) if isinstance(key, memoryview) else key)
+
+
+def shown(text: str) -> str:
+    """Text of a file as it may appear in a message: short, nothing a terminal would act on."""
+    return text if text.isprintable() and len(text) <= MAX_SHOWN else ascii(text)[:MAX_SHOWN]

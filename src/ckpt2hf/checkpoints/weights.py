@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from ckpt2hf.checkpoints import module_tree
 from ckpt2hf.checkpoints.checkpoint import Record
-from ckpt2hf.checkpoints.values import NUMPY_ARRAY, UNSUPPORTED_TENSOR
+from ckpt2hf.checkpoints.values import NUMPY_ARRAY, UNSUPPORTED_TENSOR, label, shown
 from ckpt2hf.errors import CheckpointError, UsageError
 from ckpt2hf.tensors import TensorRef
 
@@ -19,9 +20,11 @@ if TYPE_CHECKING:
 
 MAX_DEPTH = 4
 """How deep below the top the weights may lie."""
-MAX_VISITS = 100_000
+MAX_VISITS = 5_000_000
+MAX_CANDIDATES = 64
 _OPTIMIZER_KEYS = {"opt", "opts", "opt_state", "opt_state_dict", "scheduler", "schedulers", "lr_scheduler"}
 _OPTIMIZER_KEYS |= {"scheduler_state_dict", "lr_schedulers", "scaler", "grad_scaler", "amp", "callbacks", "loops"}
+_OPTIMIZER = re.compile(r"optim(?!al|ised|ized)")
 _EXTRA_STATE = "_extra_state"
 """Source: pytorch/pytorch torch/nn/modules/module.py (get_extra_state): what a module adds that is no tensor."""
 
@@ -37,7 +40,7 @@ class Found:
     leftovers: dict[str, Inert] = field(default_factory=dict)
     """What lies between the tensors without being one."""
     places: tuple[Inert, ...] = ()
-    """Every part of the tree that is weights, as it stands there, these among them."""
+    """Every part of the tree that looks like the weights of a model, these among them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +59,10 @@ class _Candidate:
         return any(isinstance(v, TensorRef) and v.meta.dtype.is_float and len(v.meta.shape) > 1 for v in self.tensors)
 
     @property
+    def has_parameter_names(self) -> bool:
+        return any("." in name for name, value in self.values.items() if _is_tensor(value))
+
+    @property
     def tensors(self) -> list[Inert]:
         return [value for value in self.values.values() if _is_tensor(value)]
 
@@ -69,7 +76,7 @@ def is_optimizer(key: str, value: Inert) -> bool:
     if not isinstance(value, Mapping | list | tuple | Record):
         return False
     name = key.lower()
-    return "optim" in name or name in _OPTIMIZER_KEYS or _has_optimizer_shape(value)
+    return bool(_OPTIMIZER.search(name)) or name in _OPTIMIZER_KEYS or _has_optimizer_shape(value)
 
 
 def _has_optimizer_shape(value: Inert) -> bool:
@@ -78,20 +85,21 @@ def _has_optimizer_shape(value: Inert) -> bool:
 
 def find(tree: Inert, weights_key: str | None, where: str) -> Found:
     """The weights in a tree. Raises UsageError if there are several, CheckpointError if there are none."""
-    candidates = _candidates(tree, where)
-    keys = tuple(c.key for c in candidates)
-    places = tuple(c.place for c in candidates)
+    every = _every(tree, where)
+    likely = _likely(every)
+    places = tuple(c.place for c in likely)
+    keys = [c.key for c in every]
     if weights_key is not None:
-        chosen = [c for c in candidates if c.key == weights_key]
+        chosen = [c for c in every if c.key == weights_key]
         if not chosen:
             raise UsageError(
                 f"there are no weights at {weights_key or 'the top of the file'}",
                 details=[f"weights are at: {', '.join(map(_shown, keys)) or 'no place'}"],
                 where=where,
-                remedies=[f"--weights-key {key}" for key in keys if key] or ["leave --weights-key out"],
+                remedies=[f"--weights-key {_shown(key)}" for key in keys if key] or ["leave --weights-key out"],
             )
-        return _found(chosen[0], places, where)
-    distinct = _distinct(candidates)
+        return _found(chosen[0], (*places, chosen[0].place), where)
+    distinct = _distinct(likely)
     if not distinct:
         raise _nothing(tree, where)
     if len(distinct) > 1:
@@ -99,20 +107,34 @@ def find(tree: Inert, weights_key: str | None, where: str) -> Found:
             f"{len(distinct)} sets of weights are in this file, and one has to be chosen",
             details=[f"{_shown(c.key)}: {len(c.tensors)} tensors" for c in distinct],
             where=where,
-            remedies=[f"--weights-key {c.key}" for c in distinct if c.key],
+            remedies=[f"--weights-key {_shown(c.key) if c.key else repr('')}" for c in distinct],
         )
     return _found(distinct[0], places, where)
 
 
 def _shown(key: str) -> str:
-    return key or "(the top)"
+    return shown(key) or "(the top)"
 
 
-def _candidates(tree: Inert, where: str) -> list[_Candidate]:
-    every = list(_walk(tree, where))
+def _every(tree: Inert, where: str) -> list[_Candidate]:
+    every: list[_Candidate] = []
+    for candidate in _walk(tree, where):
+        every.append(candidate)
+        if len(every) > MAX_CANDIDATES:
+            keys = ", ".join(_shown(c.key) for c in every[:8])
+            raise CheckpointError("tensors are scattered over the whole file", details=[f"{keys} …"], where=where)
+    return every
+
+
+def _likely(every: list[_Candidate]) -> list[_Candidate]:
+    """Without those that hold only vectors, and without containers of weights that hold some tensor of their own."""
     substantial = [c for c in every if c.is_substantial] or every
-    # Tensors mixed with other things count only if nothing is cleaner.
-    return [c for c in substantial if c.is_pure] or substantial
+    return [c for c in substantial if c.is_pure or c.has_parameter_names or not _is_above_another(c, substantial)]
+
+
+def _is_above_another(candidate: _Candidate, others: list[_Candidate]) -> bool:
+    prefix = f"{candidate.key}." if candidate.key else ""
+    return any(other is not candidate and other.key.startswith(prefix) for other in others)
 
 
 def _walk(tree: Inert, where: str) -> Iterator[_Candidate]:
@@ -133,9 +155,9 @@ def _walk(tree: Inert, where: str) -> Iterator[_Candidate]:
         if depth < MAX_DEPTH:
             prefix = f"{key}." if key else ""
             parts = [(prefix + name, part, depth + 1) for name, part in _parts(value) if not is_optimizer(name, part)]
-            if len(pending) + len(parts) > MAX_VISITS:
-                return
             pending += parts
+            if len(pending) > MAX_VISITS:
+                raise CheckpointError("the file holds far more parts than any checkpoint", where=where)
 
 
 def _holds_weights(values: Mapping[object, Inert]) -> bool:
@@ -148,9 +170,9 @@ def _parts(value: Inert) -> Iterator[tuple[str, Inert]]:
     if isinstance(value, Record):
         value = value.fields
     if isinstance(value, Mapping):
-        entries = [(str(name), part) for name, part in value.items() if isinstance(name, str | int)]
+        entries = [(label(name), part) for name, part in value.items()]
     elif isinstance(value, list | tuple):
-        entries = [(str(index), part) for index, part in enumerate(value[:64])]
+        entries = [(str(index), part) for index, part in enumerate(value)]
     else:
         entries = []
     for name, part in entries:
@@ -175,10 +197,14 @@ def _found(candidate: _Candidate, places: tuple[Inert, ...], where: str) -> Foun
     leftovers: dict[str, Inert] = {}
     broken: list[str] = []
     for name, value in candidate.values.items():
+        if not name.isprintable():
+            raise CheckpointError("a tensor has a name that is no plain text", details=[shown(name)], where=where)
         if isinstance(value, TensorRef):
             tensors[name] = value
         elif isinstance(value, Record) and value.class_name == UNSUPPORTED_TENSOR:
             broken.append(f"{name}: {value.fields['why']}")
+        elif isinstance(value, Record) and ("." in name or value.class_name.startswith(("torch.", "numpy."))):
+            broken.append(f"{name}: it is of class {shown(value.class_name)}")
         elif name.rpartition(".")[2] != _EXTRA_STATE:
             leftovers[name] = value
     if broken:
@@ -204,11 +230,11 @@ def _nothing(tree: Inert, where: str) -> CheckpointError:
             what = "this file holds NumPy arrays, not tensors"
             return CheckpointError(
                 what,
-                details=[f"such as {arrays[0]}"],
+                details=[f"such as {shown(label(arrays[0]))}"],
                 where=where,
                 remedies=["convert them with torch.from_numpy first"],
             )
-        seen = [f"{str(key)[:80]}: {_described(str(key), value)}" for key, value in list(tree.items())[:20]]
+        seen = [f"{shown(label(key))}: {_described(label(key), value)}" for key, value in list(tree.items())[:20]]
     else:
         seen = [f"the top: {_described('', tree)}"]
     return CheckpointError("there are no weights in this file", details=seen, where=where, remedies=remedies)
@@ -220,7 +246,7 @@ def _described(key: str, value: Inert) -> str:
     if isinstance(value, TensorRef):
         return f"a tensor, {value.meta}"
     if isinstance(value, Record):
-        return value.class_name
+        return shown(value.class_name)
     if isinstance(value, Mapping | list | tuple):
         return f"{type(value).__name__} of {len(value)}"
     return type(value).__name__

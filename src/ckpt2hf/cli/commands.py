@@ -144,6 +144,8 @@ def verify(
     dialect: o.DialectName = None,
     facts: o.Facts = None,
     weights_key: o.WeightsKey = None,
+    reference: o.Reference = None,
+    reference_args: o.ReferenceArgs = None,
     threads: o.Threads = 0,
     as_json: o.Json = False,
     quiet: o.Quiet = False,
@@ -154,7 +156,7 @@ def verify(
     from ckpt2hf.cli.show_report import show_verdict
     from ckpt2hf.report import plain_tree
 
-    asked = o.request(against, dialect, facts, weights_key)
+    asked = o.request(against, dialect, facts, weights_key, (reference, reference_args))
     with shown(quiet=quiet or as_json) as progress:
         workers = Writing(out=directory, threads=threads).workers
         verdict = prove(directory, asked, Level(level.value), threads=workers, progress=progress)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import sys
 import traceback
@@ -16,35 +15,37 @@ if TYPE_CHECKING:
     from types import FrameType
 
 
-class _Terminated(BaseException):
-    """SIGTERM, raised where the program is, so that unfinished work is removed on the way out."""
+class _Stopped(BaseException):
+    """SIGINT or SIGTERM, raised where the program is, so that unfinished work is removed on the way out."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__()
+        self.exit_code = 128 + number
 
 
 def main() -> NoReturn:
     """Run the command line and exit: 0 proved, 1 failed, 2 usage, 70 a bug of ours, 128+n ended by signal n."""
-    signal.signal(signal.SIGTERM, _terminate)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _stop)
     code = 0
     try:
         app(standalone_mode=True)
     except SystemExit as exit_:
         code = exit_.code if isinstance(exit_.code, int) else int(exit_.code is not None)
     except Ckpt2hfError as error:
-        show_error(error)
+        show_error(error, sys.argv[1:])
         code = error.exit_code
-    except (KeyboardInterrupt, _Terminated) as stop:
+    except _Stopped as stopped:
         print("\nckpt2hf: stopped; nothing was left half-written", file=sys.stderr)  # noqa: T201
-        code = 128 + (signal.SIGINT if isinstance(stop, KeyboardInterrupt) else signal.SIGTERM)
-    except BrokenPipeError:
-        # Whoever read our output went away, as `head` does; a second error at shutdown would help nobody.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = stopped.exit_code
     except Exception as error:  # noqa: BLE001 - the edge of the process
         show_error(_bug(error))
         code = BrokenPromiseError.exit_code
     sys.exit(code)
 
 
-def _terminate(_signal: int, _frame: FrameType | None) -> NoReturn:
-    raise _Terminated
+def _stop(number: int, _frame: FrameType | None) -> NoReturn:
+    raise _Stopped(number)
 
 
 def _bug(error: Exception) -> BrokenPromiseError:

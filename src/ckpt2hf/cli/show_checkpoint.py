@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from ckpt2hf.checkpoints import Record
-from ckpt2hf.cli.console import OUT, rows, size
-from ckpt2hf.dialects import flag
+from ckpt2hf.cli.console import OUT, room, rows, size
+from ckpt2hf.cli.remedies import folded
+from ckpt2hf.cli.show_report import fact_rows
+from ckpt2hf.dialects import Origin, flag
+from ckpt2hf.dialects.resolve import resolve
 from ckpt2hf.naming import collapse
 from ckpt2hf.report import fact_reports, plain_tree
 from ckpt2hf.tensors import TensorRef
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
-    from ckpt2hf.api import Understanding
-    from ckpt2hf.dialects import Candidate, Question
+    from ckpt2hf.api import Checkpoint, Understanding
+    from ckpt2hf.dialects import Candidate, Question, Resolution
 
 _WIDTH = 88
 """Characters of a metadata value that are shown."""
@@ -24,49 +28,78 @@ _WIDTH = 88
 
 def show_understanding(found: Understanding, *, names: bool) -> None:
     """The file, what it says about itself, the candidates, and what is missing to convert it."""
-    at = found.checkpoint
-    total = sum(ref.meta.nbytes for ref in at.tensors.values())
-    rows([("file", f"{at.path}  ({at.container})", "bold")])
-    under = f" under {at.weights_key!r}" if at.weights_key else ""
-    rows([("weights", f"{len(at.tensors)} tensors, {size(total)}{under}", "")])
-    if at.prefixes:
-        rows([("prefixes", f"{' '.join(at.prefixes)}  (taken off every name)", "")])
-    rows(
-        ("metadata" if k == 0 else "", f"{key}: {brief(value)}", "")
-        for k, (key, value) in enumerate(at.metadata.items())
-    )
-    rows(("beside it", name, "") for name in sorted(at.side))
+    rows(_file(found.checkpoint))
     if names:
-        for name, ref in at.tensors.items():
-            OUT.print(f"  {name}  {ref.meta}", markup=False)
-    OUT.print()
+        rows(("tensor", f"{name}  {ref.meta}", "") for name, ref in found.checkpoint.tensors.items())
     for candidate in found.candidates:
-        rows(_candidate(candidate))
+        OUT.print()
+        rows(_candidate(candidate, found.checkpoint))
     if not found.candidates:
-        OUT.print("[bold]no dialect fits[/]")
+        OUT.print("\n[bold]no dialect fits[/]")
         rows(("", f"{each.dialect.id}: {each.layout.title}: {each.reason}", "") for each in found.fits)
 
 
-def _candidate(candidate: Candidate) -> Iterator[tuple[str, str, str]]:
+def _file(at: Checkpoint) -> Iterator[tuple[str, str, str]]:
+    total = sum(ref.meta.nbytes for ref in at.tensors.values())
+    under = f" under {at.weights_key!r}" if at.weights_key else ""
+    yield "file", f"{at.path}  ({at.container})", "bold"
+    yield "weights", f"{len(at.tensors)} tensors, {size(total)}{under}", ""
+    if at.prefixes:
+        yield "prefixes", f"{' '.join(at.prefixes)}  (taken off every name)", ""
+    for k, (key, value) in enumerate(at.metadata.items()):
+        yield "metadata" if k == 0 else "", f"{key}: {brief(value)}", ""
+    for name in sorted(at.side):
+        yield "beside it", name, ""
+
+
+def _candidate(candidate: Candidate, checkpoint: Checkpoint) -> Iterator[tuple[str, str, str]]:
     fit, resolution = candidate.fit, candidate.resolution
-    state = "complete" if candidate.complete else "facts missing" if not resolution.conflicts else "contradicted"
+    named = _if_named(candidate, checkpoint)
+    state = "contradicted" if resolution.conflicts else "complete" if candidate.complete else "facts missing"
     yield "candidate", f"{fit.dialect.id}: {fit.layout.title}  [{state}]", "bold"
     yield "", candidate.reason, "dim"
-    for k, fact in enumerate(fact_reports(resolution.facts)):
-        yield "known" if k == 0 else "", f"{fact.field:16} {fact.value!s:15} {fact.origin}: {fact.where}", ""
-    for question in resolution.questions:
-        yield "missing", f"{question.field:16} {question.text}", "yellow"
-        for answer, meaning in _answers(question):
-            yield "", f"{'':16} {answer}   {meaning}".rstrip(), ""
+    yield from fact_rows("known", fact_reports(resolution.facts))
+    settled = {name: fact for name, fact in named.facts.items() if name not in resolution.facts}
+    yield from fact_rows("if named", fact_reports(settled))
+    missing = [question for question in named.questions if not _follows(question, candidate)]
+    for question in missing:
+        yield "missing", f"{question.field:16}  {question.text}", "yellow"
+        yield from (("", f"{'':16}  {answer}".rstrip(), "") for answer in _answers(question))
     for conflict in resolution.conflicts:
         yield "conflict", conflict, "red"
-    yield "", "", ""
+    if not resolution.conflicts:
+        yield from _way(candidate, checkpoint, missing)
 
 
-def _answers(question: Question) -> list[tuple[str, str]]:
-    if not question.choices:
-        return [(words, "") for words in question.flags]
-    return [(flag(question.field, answer), meaning) for answer, meaning in question.choices.items()]
+def _way(candidate: Candidate, checkpoint: Checkpoint, missing: Sequence[Question]) -> Iterator[tuple[str, str, str]]:
+    """The command that converts the checkpoint so."""
+    naming = (
+        [] if candidate.named or candidate.complete or candidate.fit.mark else [f"--dialect {candidate.fit.dialect.id}"]
+    )
+    answers = [question.flags[0] for question in missing]
+    words = ["ckpt2hf convert", shlex.quote(str(checkpoint.path)), "-o DIR", *naming, *answers]
+    for k, line in enumerate(folded(" ".join(words), room())):
+        yield "convert" if k == 0 else "", line, "green"
+    if any(len(question.flags) > 1 for question in missing):
+        yield "", "(or with another of the answers above)", "dim"
+
+
+def _if_named(candidate: Candidate, checkpoint: Checkpoint) -> Resolution:
+    """What would be known if the user named the dialect, which asserts everything it says."""
+    said = {name: fact for name, fact in candidate.resolution.facts.items() if fact.origin is Origin.USER}
+    return resolve(candidate.fit.layout, checkpoint, said, asserted=True)
+
+
+def _follows(question: Question, candidate: Candidate) -> bool:
+    """Whether the answer follows from other facts, so that nobody has to be asked."""
+    sources = candidate.fit.layout.facts[question.field]
+    return all(source.kind in {"quotient", "equals"} for source in sources)
+
+
+def _answers(question: Question) -> list[str]:
+    answers = {flag(question.field, answer): meaning for answer, meaning in question.choices.items()}
+    width = max(map(len, answers), default=0)
+    return [f"{words:{width}}  {meaning}" for words, meaning in answers.items()] or question.flags
 
 
 def brief(value: object) -> str:

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from typing import Any
 
+from rich.text import Text
+
 from ckpt2hf.api import dialects
-from ckpt2hf.cli.console import rows
+from ckpt2hf.cli.console import OUT, room, rows, wrapped
 
 
 def show_dialects() -> None:
-    """One block per dialect: id, title, layouts, source."""
+    """One block per dialect: id and title, layouts, source."""
     for known in dialects():
-        rows([(known.id, "", "")] if len(known.id) >= 10 else [])  # noqa: PLR2004 - the label column
-        rows([(known.id if len(known.id) < 10 else "", known.title, "bold")])  # noqa: PLR2004
-        rows(("", f"- {layout.title}", "") for layout in known.layout)
-        rows([("", known.source, "dim")])
+        for line in wrapped(f"{known.id}  {known.title}", room(taken=0)):
+            OUT.print(Text(line, "bold"))
+        rows(("  layout", layout.title, "") for layout in known.layout)
+        rows([("  source", known.source, "dim")])
 
 
 def dialects_json() -> list[dict[str, Any]]:

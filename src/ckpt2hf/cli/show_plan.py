@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from ckpt2hf.cli.console import OUT, rows, size
-from ckpt2hf.naming import collapse
+from ckpt2hf.cli.show_report import fact_rows
+from ckpt2hf.naming import collapse, stem
 from ckpt2hf.report import dialect_report, fact_reports, plain_tree, rewrite_reports, tensor_reports
 
 if TYPE_CHECKING:
@@ -17,40 +18,47 @@ if TYPE_CHECKING:
 
 def show_plan(plan: Plan) -> None:
     """What would be read, understood, rewritten and written."""
+    rows(_decisions(plan))
+    for what, made_of in _folded(tensor_reports(plan)):
+        OUT.print()
+        rows([("tensor", what, "bold"), ("", made_of, "")])
+    OUT.print()
+    rows(_left_out(plan))
+
+
+def _decisions(plan: Plan) -> Iterator[tuple[str, str, str]]:
     dialect = dialect_report(plan.candidate)
-    rows(
-        [
-            ("source", f"{plan.checkpoint.path}  ({plan.checkpoint.container})", ""),
-            ("dialect", f"{dialect.id}: {dialect.layout}", ""),
-            ("", dialect.reason, "dim"),
-        ]
-    )
-    for k, fact in enumerate(fact_reports(plan.candidate.resolution.facts)):
-        rows([("facts" if k == 0 else "", f"{fact.field:16} {fact.value!s:15} {fact.origin}: {fact.where}", "")])
+    yield "source", f"{plan.checkpoint.path}  ({plan.checkpoint.container})", ""
+    yield "dialect", f"{dialect.id}: {dialect.layout}", ""
+    yield "", dialect.reason, "dim"
+    yield from fact_rows("facts", fact_reports(plan.candidate.resolution.facts))
     for k, made in enumerate(rewrite_reports(plan)):
-        rows([("rewrites" if k == 0 else "", f"{made.id} ({made.exactness}): {made.why}", "")])
-    rows([("target", f"{plan.target.hf_class}, {size(plan.nbytes)} a weight file, {plan.exactness.value}", "")])
-    rows(("note", note, "yellow") for note in plan.notes)
-    for group in _folded(tensor_reports(plan)):
-        OUT.print(group, markup=False)
-    ties, drops = plan.assignment.ties, plan.assignment.drops
-    rows(("tied", f"{name} = {twin}", "") for name, twin in zip(collapse(ties), collapse(ties.values()), strict=True))
-    for kind in dict.fromkeys(drops.values()):
-        names = collapse(name for name, expected in drops.items() if expected is kind)
-        rows([("left out", f"{', '.join(names)}  (once proved to be a {kind.value.replace('_', ' ')})", "")])
+        yield "rewrites" if k == 0 else "", f"{made.id} ({made.exactness})", ""
+        yield "", made.why, "dim"
+    yield "target", f"{plan.target.hf_class}, {size(plan.nbytes)} a weight file, {plan.exactness.value}", ""
+    for note in plan.notes:
+        yield "note", note, "yellow"
 
 
-def _folded(tensors: tuple[TensorReport, ...]) -> Iterator[str]:
-    """Two lines per kind of tensor: what it is, and what it is made of."""
+def _folded(tensors: tuple[TensorReport, ...]) -> Iterator[tuple[str, str]]:
+    """Each kind of tensor: what it is, and what it is made of."""
     groups: dict[tuple[object, ...], list[TensorReport]] = {}
     for tensor in tensors:
-        bare = "".join(c for c in tensor.name if not c.isdecimal())
-        groups.setdefault((bare, tensor.shape, tensor.dtype, tensor.how), []).append(tensor)
+        groups.setdefault((stem(tensor.name), tensor.shape, tensor.dtype, tensor.how), []).append(tensor)
     for same in groups.values():
         names = collapse(tensor.name for tensor in same)
         sources = collapse(dict.fromkeys(source for tensor in same for source in tensor.sources))
-        yield f"\n{', '.join(names)}  {list(same[0].shape)} {same[0].dtype}"
-        yield f"    {same[0].how}" + (f"  <-  {', '.join(sources)}" if sources else "")
+        made_of = f"{same[0].how}  <-  {', '.join(sources)}" if sources else same[0].how
+        yield f"{', '.join(names)}  {list(same[0].shape)} {same[0].dtype}", made_of
+
+
+def _left_out(plan: Plan) -> Iterator[tuple[str, str, str]]:
+    ties, drops = plan.assignment.ties, plan.assignment.drops
+    for name, twin in zip(collapse(ties), collapse(ties.values()), strict=True):
+        yield "tied", f"{name} = {twin}", ""
+    for kind in dict.fromkeys(drops.values()):
+        names = collapse(name for name, expected in drops.items() if expected is kind)
+        yield "left out", f"{', '.join(names)}  (once proved to be a {kind.value.replace('_', ' ')})", ""
 
 
 def plan_json(plan: Plan) -> dict[str, Any]:

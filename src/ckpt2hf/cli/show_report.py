@@ -7,12 +7,18 @@ from typing import TYPE_CHECKING
 from ckpt2hf.cli.console import ERR, OUT, rows, size
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
     from ckpt2hf.report import Report, VerdictReport
+    from ckpt2hf.report.report import FactReport
 
 _SHOWN_ORIGINS = {"dialect", "user", "metadata", "reference", "side file", "module"}
+_EXACTNESS = {
+    "bitwise": "numbers were only moved; moving them back gives every bit of the source",
+    "algebraic": "equal in real arithmetic; the rounding is measured below",
+    "rounded": "rounded to {dtype}, as asked; the price is measured below",
+}
 
 
 def show_report(report: Report, *, quiet: bool) -> None:
@@ -20,13 +26,20 @@ def show_report(report: Report, *, quiet: bool) -> None:
     if not quiet:
         rows(_summary(report))
     for finding in report.health:
-        ERR.print(f"[yellow]{finding.severity}\\[{finding.code}][/]: {finding.message}")
-        ERR.print("  " + ", ".join(finding.names), markup=False)
+        rows([(finding.severity, f"[{finding.code}] {finding.message}", "yellow")], ERR)
+        rows([("", ", ".join(finding.names), "")], ERR)
     show_verdict(report.verdict, report.output, quiet=quiet)
     if report.verdict.proved and not quiet:
-        OUT.print(f"\n[cyan]use it    [/]AutoModelForCausalLM.from_pretrained({str(report.output)!r})")
+        OUT.print()
+        rows([("use it", f"AutoModelForCausalLM.from_pretrained({str(report.output)!r})", "")])
     if not report.verdict.proved:
         ERR.print(f"nothing was written to {report.output}", markup=False)
+
+
+def fact_rows(label: str, facts: Iterable[FactReport]) -> Iterator[tuple[str, str, str]]:
+    """A table of facts: field, value, where it comes from."""
+    for k, fact in enumerate(facts):
+        yield label if k == 0 else "", f"{fact.field:16}  {fact.value!s:15}  {fact.origin}: {fact.where}", ""
 
 
 def _summary(report: Report) -> Iterator[tuple[str, str, str]]:
@@ -37,9 +50,7 @@ def _summary(report: Report) -> Iterator[tuple[str, str, str]]:
     yield "source", f"{source.path}  ({source.container}, {size(total)}{at}{stripped})", ""
     yield "dialect", f"{report.dialect.id}: {report.dialect.layout}", ""
     yield "", report.dialect.reason, "dim"
-    facts = [fact for fact in report.facts if fact.origin in _SHOWN_ORIGINS]
-    for k, fact in enumerate(facts):
-        yield "facts" if k == 0 else "", f"{fact.field:16} {fact.value!s:15} {fact.origin}: {fact.where}", ""
+    yield from fact_rows("facts", (fact for fact in report.facts if fact.origin in _SHOWN_ORIGINS))
     for k, made in enumerate(report.rewrites):
         yield "rewrites" if k == 0 else "", f"{made.id} ({made.exactness})", ""
     if report.left_out:
@@ -50,7 +61,8 @@ def _summary(report: Report) -> Iterator[tuple[str, str, str]]:
         yield "left out", ", ".join(f"{count} x {why}" for why, count in reasons.items()), ""
     for note in report.notes:
         yield "note", note, "yellow"
-    yield "exactness", report.exactness + (f", rounded to {report.dtype}" if report.exactness == "rounded" else ""), ""
+    meaning = _EXACTNESS.get(report.exactness, "").format(dtype=report.dtype)
+    yield "exactness", f"{report.exactness}: {meaning}" if meaning else report.exactness, ""
     for k, file in enumerate(report.files):
         yield "files" if k == 0 else "", f"{file.name}  {size(file.bytes)}", ""
 
@@ -58,12 +70,11 @@ def _summary(report: Report) -> Iterator[tuple[str, str, str]]:
 def show_verdict(verdict: VerdictReport, directory: Path | str, *, quiet: bool) -> None:
     """Every check, then the verdict; only what failed when quiet."""
     for check in verdict.checks:
-        mark, style = ("ok  ", "green") if check.passed else ("FAIL", "bold red")
-        if not quiet or not check.passed:
-            stream = OUT if check.passed else ERR
-            stream.print(f"[{style}]{mark}[/]      {check.name}: ", end="")
-            stream.print(check.summary, markup=False)
+        if not check.passed:
+            rows([("FAIL", f"{check.name}: {check.summary}", "red")], ERR)
+        elif not quiet:
+            rows([("ok", f"{check.name}: {check.summary}", "")])
     if verdict.proved and not quiet:
-        OUT.print(f"[bold green]proved[/]    {directory}  (level {verdict.level})")
+        rows([("proved", f"{directory}  (level {verdict.level})", "bold green")])
     elif not verdict.proved:
         ERR.print(f"[bold red]error\\[verify][/]: {directory} is not proved (level {verdict.level})")

@@ -70,12 +70,12 @@ class _State:
         sources = self.layout.facts[name]
         found = [fact for source in sources if (fact := self.evidence.find(name, source, self.value))]
         chosen = self._choose(name, found)
-        if chosen is None:
+        if chosen is None and name not in self.questions:
             asks = [source for source in sources if source.ask and self.evidence.holds(source.when)]
             choices = {plain(c): "" for c in USUAL_CHOICES.get(name, [])}
             question = Question(name, asks[0].ask or name, asks[0].choices or choices) if asks else None
             self.questions[name] = question or Question(name, f"What is {name}?", choices)
-        else:
+        elif chosen is not None:
             self.facts[name] = chosen
 
     def _choose(self, name: str, found: list[Fact]) -> Fact | None:
@@ -99,5 +99,7 @@ class _State:
             self.conflicts.append(f"{found[0]} contradicts {other}")
         only_dialect = all(fact.origin is Origin.DIALECT for fact in found)
         if only_dialect and name in self.layout.hidden and not self.asserted:
+            text = f"{plain(found[0].value)} in this codebase ({found[0].where}); others with these names differ"
+            self.questions[name] = Question(name, text, {plain(c): "" for c in USUAL_CHOICES.get(name, [])})
             return None
         return min(found, key=lambda fact: list(Origin).index(fact.origin))

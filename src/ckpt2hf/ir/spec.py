@@ -67,23 +67,41 @@ class ModelSpec:
     """
 
     layers: int
+    """Number of blocks."""
     d_model: int
+    """Width of the residual stream; the length of an embedding."""
     heads: int
+    """Attention heads in each block."""
     head_dim: int
+    """Width of one head."""
     d_ff: int
+    """Width inside the MLP."""
     vocab: int
+    """Rows of the embedding: token ids run from 0 to one less."""
     context: int
+    """Rows of the position table: the longest sequence."""
     norm_placement: NormPlacement
+    """Whether a block normalises its input (`pre`) or the sum of input and output (`post`)."""
     norm_eps: float
+    """What every LayerNorm adds to the variance."""
     norm_bias: bool
+    """Whether the LayerNorms have a bias."""
     final_norm: bool
+    """Whether a LayerNorm stands between the last block and the head."""
     activation: Activation
+    """The function inside the MLP; `gelu` is the exact erf form, `gelu_tanh` the tanh formula."""
     attention_scale: AttentionScale
+    """What the scores `q·k` are multiplied with before the softmax."""
     qkv_bias: bool
+    """Whether the projections to q, k and v have a bias."""
     out_bias: bool
+    """Whether the projection after attention has a bias."""
     mlp_bias: bool
+    """Whether both matrices of the MLP have a bias."""
     head_bias: bool
+    """Whether the output layer has a bias."""
     tied: bool
+    """Whether the output layer is the embedding itself."""
 
     def problems(self) -> list[str]:
         """What is impossible about these numbers taken together; empty for a sound spec."""

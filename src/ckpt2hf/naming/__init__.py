@@ -1,7 +1,7 @@
 """Bijections between somebody's tensor names and slots."""
 
 from ckpt2hf.naming.linking import Link, link, to_names, to_slots
-from ckpt2hf.naming.patterns import Pattern, collapse, pattern
+from ckpt2hf.naming.patterns import Pattern, collapse, pattern, stem
 from ckpt2hf.naming.rules import (
     Drop,
     Expectation,
@@ -36,6 +36,7 @@ __all__ = [
     "collapse",
     "link",
     "pattern",
+    "stem",
     "to_names",
     "to_slots",
 ]

@@ -94,6 +94,8 @@ def _links(rule: Rule, spec: ModelSpec) -> Iterable[Link]:
             op = template.bind(spec.dims(), arity)
             arity = _arity(op, arity)
             ops.append(op)
+        if arity != len(parts):
+            raise BrokenPromiseError(f"the ops of a rule make {arity} tensors of {names}, it names {len(parts)} slots")
         yield Link(names, parts, tuple(ops))
 
 

@@ -81,6 +81,11 @@ def collapse(names: Iterable[str]) -> list[str]:
     return folded
 
 
+def stem(name: str) -> str:
+    """The name with every number that counts something blanked: equal for the same tensor of different layers."""
+    return _NUMBER.sub("*", name)
+
+
 def _woven(texts: tuple[str, ...], numbers: list[str]) -> str:
     return "".join(text + number for text, number in zip(texts, [*numbers, ""], strict=True))
 

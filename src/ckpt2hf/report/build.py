@@ -63,9 +63,10 @@ def tensor_reports(plan: Plan) -> tuple[TensorReport, ...]:
     """Every written tensor: the source tensors its numbers come from, and the ops in between."""
     origin = {slot: made for made in plan.assignment.links for slot in made.slots}
     changed = {slot: made.id for made in plan.rewrites for slot in (*made.computed, *made.undo)}
-    made = []
+    reports = []
     for link in plan.links:
-        before = [origin[slot] for slot in link.slots if slot in origin]
+        roots = list(dict.fromkeys(root for slot in link.slots for root in _roots(plan, slot)))
+        before = [origin[root] for root in roots]
         sources = dict.fromkeys(plan.assignment.stand_ins.get(n, n) for b in before for n in b.names)
         steps = list(dict.fromkeys(b.describe() for b in before if b.ops))
         steps += list(dict.fromkeys(changed[slot] for slot in link.slots if slot in changed))
@@ -74,8 +75,16 @@ def tensor_reports(plan: Plan) -> tuple[TensorReport, ...]:
         if plan.rounds:
             steps.append(f"round to {meta.dtype.torch_name}")
         how = ", ".join(steps) or "as it is"
-        made += [TensorReport(name, meta.shape, meta.dtype.torch_name, tuple(sources), how) for name in link.names]
-    return tuple(made)
+        reports += [TensorReport(name, meta.shape, meta.dtype.torch_name, tuple(sources), how) for name in link.names]
+    return tuple(reports)
+
+
+def _roots(plan: Plan, slot: str) -> tuple[str, ...]:
+    """The slots of the trained model that a written slot is made of."""
+    roots: tuple[str, ...] = (slot,)
+    for made in reversed(plan.rewrites):
+        roots = tuple(old for root in roots for old in made.computed.get(root, (root,)))
+    return roots
 
 
 def rewrite_reports(plan: Plan) -> tuple[RewriteReport, ...]:

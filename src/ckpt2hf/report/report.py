@@ -17,8 +17,11 @@ class FileReport:
     """A file: its name relative to the source or output directory, its size in bytes, its SHA-256 where known."""
 
     name: str
+    """Relative to the source or output directory."""
     bytes: int
+    """Size."""
     sha256: str | None = None
+    """Of the whole file; only source files have one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,11 +29,17 @@ class SourceReport:
     """Where the weights came from."""
 
     path: str
+    """As the user gave it."""
     container: str
+    """Such as `torch zip file`."""
     weights_key: str
+    """The entry of the file the weights were under; empty at the top level."""
     prefixes: tuple[str, ...]
+    """What was taken off every name, such as `_orig_mod.`."""
     files: tuple[FileReport, ...]
+    """Every file that was read."""
     side_files: tuple[str, ...]
+    """Settings found beside the checkpoint."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,9 +47,13 @@ class DialectReport:
     """What the checkpoint was read as, and why."""
 
     id: str
+    """As in `ckpt2hf dialects`."""
     layout: str
+    """Which generation of the codebase."""
     reason: str
+    """Why the file was read so."""
     source: str
+    """Repository, commit and files the dialect was written from."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,9 +61,13 @@ class FactReport:
     """One field of the spec and where it came from."""
 
     field: str
+    """A field of the spec."""
     value: Any
+    """As `--set` spells it."""
     origin: str
+    """`metadata`, `tensors`, `module`, `side file`, `dialect`, `derived`, `user` or `reference`."""
     where: str
+    """The metadata path, the tensor names, or the reason."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,10 +75,15 @@ class TensorReport:
     """One written tensor and how it came about."""
 
     name: str
+    """In the output."""
     shape: tuple[int, ...]
+    """In the output."""
     dtype: str
+    """In the output."""
     sources: tuple[str, ...]
+    """Names in the checkpoint; empty for numbers that follow from none."""
     how: str
+    """The steps from the sources to this tensor, in order."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +91,9 @@ class LeftOutReport:
     """A source tensor that was not written, and the proof that nothing is lost."""
 
     name: str
+    """In the checkpoint."""
     why: str
+    """What it was proved to be."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,8 +101,11 @@ class RewriteReport:
     """An identity that was applied."""
 
     id: str
+    """Its name."""
     why: str
+    """Why it was needed."""
     exactness: str
+    """`bitwise` or `algebraic`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,9 +113,13 @@ class FindingReport:
     """Something suspicious about the weights."""
 
     severity: str
+    """`warning`, or `error` where `--allow-nonfinite` let it pass."""
     code: str
+    """`non-finite`, `untrained`, `all-zero` or `duplicated-layers`."""
     message: str
+    """What it means and what to do."""
     names: tuple[str, ...]
+    """The tensors concerned, by slot, layers folded."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,9 +127,13 @@ class CheckReport:
     """One thing that was verified."""
 
     name: str
+    """What was looked at."""
     passed: bool
+    """Whether it is as promised."""
     summary: str
+    """One sentence."""
     numbers: dict[str, Any]
+    """What was measured, by name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,8 +141,11 @@ class VerdictReport:
     """The outcome of verification."""
 
     level: str
+    """`structure`, `bytes` or `logits`."""
     proved: bool
+    """Whether every check passed."""
     checks: tuple[CheckReport, ...]
+    """In the order in which they ran; after a failed level the next one is not tried."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,29 +153,49 @@ class Report:
     """Everything about one conversion."""
 
     schema: int
+    """Version of this tree."""
     created: str
     """UTC, ISO 8601."""
     versions: dict[str, str]
+    """ckpt2hf, Python and the packages that wrote or proved."""
     source: SourceReport
+    """Where the weights came from."""
     dialect: DialectReport
+    """What they were read as."""
     facts: tuple[FactReport, ...]
+    """Every field of the spec with its origin."""
     spec: dict[str, Any]
+    """The model that was trained."""
     target: str
+    """The Hugging Face class."""
     rewrites: tuple[RewriteReport, ...]
+    """Identities that were applied, in order."""
     exactness: str
+    """`bitwise`, `algebraic` or `rounded`: the loosest of the parts."""
     dtype: str | None
+    """The type asked for with `--dtype`; null when every tensor keeps its own."""
     tensors: tuple[TensorReport, ...]
+    """Every written tensor and how it came about."""
     left_out: tuple[LeftOutReport, ...]
+    """Source tensors that were not written."""
     notes: tuple[str, ...]
+    """What else a person should know."""
     health: tuple[FindingReport, ...]
+    """What is suspicious about the weights themselves."""
     output: str
+    """The directory, as the user gave it."""
     formats: tuple[str, ...]
+    """`safetensors`, `bin` or both."""
     files: tuple[FileReport, ...]
+    """The weight files and their indexes."""
     verdict: VerdictReport
+    """What was proved."""
     options: dict[str, Any]
     """What has to be said again to verify this directory against its source."""
     seconds: dict[str, float]
+    """Time spent, by phase."""
     peak_memory_bytes: int
+    """Largest resident memory of the process, mapped files included."""
 
     def as_json(self) -> dict[str, Any]:
         """The tree as plain JSON values."""

@@ -37,6 +37,7 @@ class FoldAttentionScale:
             exactness=Exactness.BITWISE if exact else Exactness.ALGEBRAIC,
             spec=replace(spec, attention_scale=AttentionScale("head_dim**-0.5")),
             slots=after,
-            computed=frozenset() if exact else touched,
+            computed={} if exact else {name: (name,) for name in touched},
             undo={name: lambda part: Mosaic.of(Scaled(part, 1 / factor)) for name in touched} if exact else {},
+            activations=frozenset() if exact else frozenset({"layers.{i}.attn"}),
         )

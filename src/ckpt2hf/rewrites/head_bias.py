@@ -42,12 +42,17 @@ class FoldHeadBias:
         if not (spec.final_norm and spec.norm_bias):
             return None
         after = replace(spec, head_bias=False, tied=False)
-        head = slots["embed.weight"] if spec.tied else slots["head.weight"]
-        parts = (head, bias, slots["final_norm.weight"], slots["final_norm.bias"])
-        dtype = widest(*parts)
+        swallowed = (
+            "embed.weight" if spec.tied else "head.weight",
+            "head.bias",
+            "final_norm.weight",
+            "final_norm.bias",
+        )
+        head, _, gain, shift = (slots[name] for name in swallowed)
+        dtype = widest(head, bias, gain, shift)
         ones = Mosaic.of(Constant(Meta((spec.d_model,), dtype), 1.0))
         folded = {
-            "head.weight": Mosaic.of(FoldedHead(*parts, dtype)),
+            "head.weight": Mosaic.of(FoldedHead(head, bias, gain, shift, dtype)),
             "final_norm.weight": ones,
             "final_norm.bias": ones,
         }
@@ -59,6 +64,6 @@ class FoldHeadBias:
             exactness=Exactness.ALGEBRAIC,
             spec=after,
             slots={name: complete[name] for name in slots_of(after)},
-            computed=frozenset(folded),
+            computed={name: swallowed if name == "head.weight" else () for name in folded},
             activations=frozenset({"final_norm"}),
         )

@@ -34,8 +34,8 @@ class Rewritten:
     spec: ModelSpec
     slots: Mapping[str, Mosaic]
     """Every slot of the new spec."""
-    computed: frozenset[str] = frozenset()
-    """Slots that cannot be turned back into source numbers; they are proved by computing them again."""
+    computed: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Slots that cannot be turned back, each with the old slots it was made of; proved by computing them again."""
     undo: Mapping[str, Callable[[Mosaic], Mosaic]] = field(default_factory=dict)
     """Slots whose old numbers a function of the new ones restores bit for bit; all others are untouched."""
     left_out: Mapping[str, Mosaic] = field(default_factory=dict)

@@ -31,7 +31,7 @@ class ZeroBias:
         change: dict[str, Any] = {self.solves: True}
         after = replace(spec, **change)
         complete = dict(slots)
-        added = frozenset(name for name in slots_of(after) if name not in slots)
+        added = [name for name in slots_of(after) if name not in slots]
         for name in added:
             dtype = slots[name.removesuffix("bias") + "weight"].meta.dtype
             complete[name] = Mosaic.of(Constant(Meta(slots_of(after)[name], dtype)))
@@ -41,5 +41,5 @@ class ZeroBias:
             exactness=Exactness.BITWISE,
             spec=after,
             slots={name: complete[name] for name in slots_of(after)},
-            computed=added,
+            computed=dict.fromkeys(added, ()),
         )

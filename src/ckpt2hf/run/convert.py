@@ -34,7 +34,7 @@ from ckpt2hf.run.understand import plan as make_plan
 from ckpt2hf.verify import Level, Severity, health, prove_left_out, require, verify, warm_up
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
     from ckpt2hf.output import TensorStats, WrittenWeights
@@ -75,14 +75,14 @@ def convert(request: Request, writing: Writing, progress: Progress | None = None
     told = progress or Silence()
     clock = _Clock()
     require(writing.level)
-    if writing.level is Level.LOGITS:
-        warm_up()
     with clock("plan"):
         told.phase("read", 0)
         plan = make_plan(request)
         _refuse_overlap(request.source, writing.out)
         stamps = {path: stamp(path) for path in plan.checkpoint.files}
         left_out = prove_left_out(plan)
+    if writing.level is Level.LOGITS:
+        warm_up()
     try:
         with new_directory(writing.out, force=writing.force) as partial:
             return _fill(partial, plan, _Job(request, writing, told, clock, left_out, stamps))
@@ -187,7 +187,7 @@ def again(plan: Plan, request: Request) -> dict[str, object]:
 
 
 @contextmanager
-def _hashed(files: tuple[Path, ...] | list[Path]) -> Iterator[dict[Path, str]]:
+def _hashed(files: Sequence[Path]) -> Iterator[dict[Path, str]]:
     """SHA-256 of every source file, computed beside the work inside; filled in when that is done."""
     digests: dict[Path, str] = {}
     failures: list[BaseException] = []

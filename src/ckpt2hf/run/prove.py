@@ -28,8 +28,6 @@ def prove(
     """The verdict on a directory, whoever wrote it. What the request leaves open is taken from its conversion.json."""
     told = progress or Silence()
     require(level)
-    if level is Level.LOGITS:
-        warm_up()
     if not directory.is_dir():
         raise NotFoundError(f"there is no directory {directory}")
     formats = tuple(
@@ -44,6 +42,8 @@ def prove(
     told.phase("read", 0)
     plan = make_plan(_completed(request, directory / REPORT))
     prove_left_out(plan)
+    if level is Level.LOGITS:
+        warm_up()
     verdict = verify(directory, plan, formats, level, threads=threads, progress=told.phase, advance=told.advance)
     return verdict_report(verdict)
 

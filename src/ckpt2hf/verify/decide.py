@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 DECISIVE = 10.0
 """How many times further away every other fitting candidate must be for the nearest one to win.
 
-Two specs that differ in eps can both fit within float32 tolerance; the right one is then at the oracle's rounding noise
-and the wrong one visibly above it."""
+Two specs that differ in eps, or in the form of GELU where weights are small, both fit within float32 tolerance; the
+right one is then at the oracle's own rounding noise, mostly float64's, and the wrong one visibly above it."""
 
 
 SCREEN = 5e-3

@@ -23,6 +23,8 @@ class Divergence:
     module: str
     """Of the Hugging Face class, such as `transformer.h.0.attn`."""
     max_abs: float
+    untouched: bool
+    """Whether no rewrite comes before it, so that it had to agree bitwise."""
 
     def __str__(self) -> str:
         """Such as `transformer.h.0.attn (layers.0.attn), 2.1`."""
@@ -39,12 +41,19 @@ def expand(modules: Mapping[str, str], layers: int) -> dict[str, str]:
 
 
 def first_divergence(
-    found: Trace, wanted: Trace, modules: Mapping[str, str], *, exactness: Exactness, rewritten: AbstractSet[str]
+    found: Trace,
+    wanted: Trace,
+    modules: Mapping[str, str],
+    *,
+    exactness: Exactness,
+    rewritten: AbstractSet[str],
+    noise: float = 0.0,
 ) -> Divergence | None:
     """The first traced module, in order of execution, that leaves its float64 tolerance; None if none does.
 
     `rewritten` names are not compared: a rewrite changed what they hold. Everything that runs before the first of them
-    has untouched weights and is held to the bitwise tolerance, whatever the exactness of the whole.
+    has untouched weights and is held to the bitwise tolerance, whatever the exactness of the whole. `noise` is the
+    source's float32 rounding noise in units of the logits' spread.
     """
     untouched = exactness == "bitwise" or bool(rewritten)
     for name, value in wanted.items():
@@ -54,8 +63,8 @@ def first_divergence(
         if name not in modules or name not in found:
             continue
         if found[name].shape != value.shape:
-            return Divergence(name, modules[name], float("inf"))
+            return Divergence(name, modules[name], float("inf"), untouched)
         distance = Distance.between(found[name], value)
-        if not distance.within(float64_tolerance(distance.scale, "bitwise" if untouched else exactness)):
-            return Divergence(name, modules[name], distance.max_abs)
+        if not distance.within(float64_tolerance(distance.scale, "bitwise" if untouched else exactness, noise)):
+            return Divergence(name, modules[name], distance.max_abs, untouched)
     return None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from ckpt2hf.naming import to_slots
 from ckpt2hf.ops import Mosaic
@@ -28,7 +28,7 @@ def check_function(
     mapping, and the price of the rounding is measured against the trained model.
     """
     kinds = [kind.value for kind in formats]
-    exactness = "algebraic" if plan.exactness is Exactness.ALGEBRAIC else "bitwise"
+    exactness: Literal["algebraic", "bitwise"] = "algebraic" if plan.exactness is Exactness.ALGEBRAIC else "bitwise"
     if not plan.rounds:
         return compare_logits(
             directory,

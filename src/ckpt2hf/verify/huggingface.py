@@ -43,7 +43,7 @@ class Loaded:
 
 
 def load(directory: Path, file_format: str) -> Loaded:
-    """The model of one weight file (`safetensors` or `bin`) of a directory, loaded as a user would, from this disk only."""
+    """The model of one weight file (`safetensors` or `bin`), loaded as a user would, from this disk only."""
     with quiet():
         try:
             model, info = _AUTO.from_pretrained(

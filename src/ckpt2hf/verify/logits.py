@@ -103,6 +103,8 @@ class _Sharp:
 
     distance: Distance
     noise: float
+    """Largest float32 rounding error of the source's own logits."""
+    tolerance: float
     divergence: Divergence | None
     numbers: dict[str, Number] = field(default_factory=dict)
 
@@ -185,16 +187,18 @@ def _sharp(model: Any, source: _Source, float32: torch.Tensor, promise: _Promise
     reference(source.spec, source.weights, probe.tokens, trace=wanted, dtype=torch.float64)
     with eager_attention(model), widened(model), recorded(model, promise.modules, found):
         distance = Distance.between(logits(model, probe), wanted["logits"])
-    noise = Distance.between(float32[: len(probe.tokens), : probe.tokens.shape[1]].double(), wanted["logits"])
+    noise = Distance.between(float32[: len(probe.tokens), : probe.tokens.shape[1]].double(), wanted["logits"]).max_abs
+    share = noise / distance.scale if distance.scale else 0.0
     divergence = first_divergence(
-        found, wanted, promise.modules, exactness=promise.exactness, rewritten=promise.rewritten
+        found, wanted, promise.modules, exactness=promise.exactness, rewritten=promise.rewritten, noise=share
     )
-    return _Sharp(distance, noise.max_abs, divergence, {"tokens": probe.tokens.numel(), "modules": len(found)})
+    tolerance = float64_tolerance(distance.scale, promise.exactness, share)
+    return _Sharp(distance, noise, tolerance, divergence, {"tokens": probe.tokens.numel(), "modules": len(found)})
 
 
 def _float64(sharp: _Sharp, exactness: Exactness) -> Check:
-    tolerance = float64_tolerance(sharp.distance.scale, exactness)
-    distance = sharp.distance
+    """Agreement of the logits, and of every activation that no rewrite had touched."""
+    distance, tolerance = sharp.distance, sharp.tolerance
     numbers: dict[str, Number] = {
         "max_abs": distance.max_abs,
         "mean_abs": distance.mean_abs,
@@ -203,7 +207,7 @@ def _float64(sharp: _Sharp, exactness: Exactness) -> Check:
         "exactness": exactness,
         **sharp.numbers,
     }
-    if not distance.within(tolerance) or sharp.divergence:
+    if not distance.within(tolerance) or (sharp.divergence and sharp.divergence.untouched):
         return _parted("float64 logits", distance.max_abs, tolerance, sharp.divergence, numbers)
     said = f"float64 logits agree to {distance.max_abs:.1e} (tolerance {tolerance:.1e}, {exactness})"
     return Check("float64 logits", True, said, numbers)

@@ -39,11 +39,13 @@ def run_reference(
     tokens: Array,
     timeout: float = SECONDS,
 ) -> Array:
-    """The logits `[batch, time, vocab]` (float32) that the class `target` (`model.py:GPTModel`) computes.
+    """The logits `[batch, time, vocab]` that the class `target` (`model.py:GPTModel`) computes.
 
     `args` are what the class is built with: `name=value` words, or one JSON object. `tensors` are the checkpoint's, by
-    the names the class gives them; every parameter has to be among them. `tokens` is `[batch, time]`; `timeout` is in
-    seconds. Raises UsageError, NotFoundError, and VerificationError for anything that goes wrong in the user's code.
+    the names the class gives them; every parameter has to be among them. The class runs in float64 where its code
+    allows, so that readings closer than float32 noise are told apart, else in float32. `tokens` is `[batch, time]`;
+    `timeout` is in seconds. Raises UsageError, NotFoundError, and VerificationError for anything that goes wrong in
+    the user's code.
     """
     file, name = _target(target)
     settings = dict(args) if isinstance(args, Mapping) else parse_args(args)
@@ -113,7 +115,7 @@ def _hand_over(work: Path, tensors: Mapping[str, Readable]) -> dict[str, str]:
     files = {}
     for number, (name, tensor) in enumerate(tensors.items()):
         meta = tensor.meta
-        array = tensor.read(tuple(slice(0, n) for n in meta.shape))
+        array = np.asarray(tensor.read(tuple(slice(0, n) for n in meta.shape)))
         files[name] = f"{number}.npy"
         np.save(work / files[name], array.astype(np.float32) if meta.dtype in _PLAIN else array)
     return files

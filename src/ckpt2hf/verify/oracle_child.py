@@ -24,8 +24,6 @@ if TYPE_CHECKING:
 
     import torch
 
-os.environ["CUDA_VISIBLE_DEVICES"] = ""  # before torch is imported: the comparison is made on the CPU
-
 
 class Trouble(Exception):  # noqa: N818 - a message on its way to error.json
     """Something the user has to know, with what to do about it."""
@@ -75,11 +73,14 @@ def logits(folder: Path) -> None:
 
     model = build(module, job["name"], job["args"])
     load(model, {name: torch.from_numpy(np.load(folder / file)) for name, file in job["tensors"].items()})
-    model = model.float().cpu().eval()
+    model = model.cpu().eval()
     tokens = torch.from_numpy(np.load(folder / "tokens.npy"))
     with torch.no_grad():
-        found = every_position(model, tokens)
-    np.save(folder / "logits.npy", found.detach().float().numpy())
+        try:
+            found = every_position(model.double(), tokens)
+        except RuntimeError:  # code that makes float32 tensors of its own cannot be run in float64
+            found = every_position(model.float(), tokens)
+    np.save(folder / "logits.npy", found.numpy())
 
 
 def import_file(path: Path) -> ModuleType:
@@ -235,4 +236,5 @@ def no_logits(what: str) -> Trouble:
 
 
 if __name__ == "__main__":
+    os.environ["CUDA_VISIBLE_DEVICES"] = ""  # before torch is imported: the comparison is made on the CPU
     main(Path(sys.argv[1]))

@@ -30,7 +30,7 @@ def load_slots(slots: Mapping[str, Readable], dtype: torch.dtype) -> dict[str, t
 def tensor(readable: Readable) -> torch.Tensor:
     """All elements in their own type, as a view where the memory allows one. Never write into it."""
     meta = readable.meta
-    array = readable.read(tuple(slice(0, n) for n in meta.shape))
+    array = np.asarray(readable.read(tuple(slice(0, n) for n in meta.shape)))  # 0-d reads as a NumPy scalar
     if not array.flags.aligned or not array.dtype.isnative or any(stride < 0 for stride in array.strides):
         array = np.array(array, dtype=array.dtype.newbyteorder("="))
     carrier, name = _CARRIERS.get(meta.dtype, (None, None))

@@ -1,0 +1,293 @@
+"""Write the generated parts of README.md and of the pages in docs/ from the code they describe.
+
+With `--check` nothing is written: it shows what is stale, as a diff, and exits with 1 if anything is.
+"""
+
+from __future__ import annotations
+
+import ast
+import difflib
+import inspect
+import re
+import sys
+import typing
+from enum import Enum
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from typer.models import OptionInfo
+
+import ckpt2hf.errors
+import ckpt2hf.ir.spec
+import ckpt2hf.report.report
+from ckpt2hf.api import dialects
+from ckpt2hf.cli.commands import app, dialects_app
+from ckpt2hf.errors import Ckpt2hfError
+from ckpt2hf.ir.spec import FIELDS, parse_field
+from ckpt2hf.report import SCHEMA
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from types import ModuleType
+
+    from ckpt2hf.dialects import Dialect, Layout
+    from ckpt2hf.dialects.schema import FactSource, OpEntry
+
+ROOT = Path(__file__).resolve().parents[1]
+BEGIN = "<!-- From here on made by scripts/make_docs.py: change the code it describes, then run `make docs`. -->\n"
+END = "<!-- To here. -->\n"
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Write every page, or with `--check` compare: 1 when one is stale."""
+    stale = False
+    for name, text in pages().items():
+        path = ROOT / name
+        old = path.read_text(encoding="utf-8") if path.exists() else ""
+        if "--check" not in arguments:
+            path.write_text(text, encoding="utf-8")
+        elif old != text:
+            stale = True
+            lines = (old.splitlines(keepends=True), text.splitlines(keepends=True))
+            sys.stdout.writelines(difflib.unified_diff(*lines, name, f"{name} (as it should be: make docs)"))
+    return int(stale)
+
+
+def pages() -> dict[str, str]:
+    """Every page with a generated part, as it should be, by its path in the repository."""
+    parts = {
+        "README.md": dialect_rows,
+        "docs/cli.md": commands,
+        "docs/dialects.md": every_dialect,
+        "docs/errors.md": errors,
+        "docs/facts.md": facts,
+        "docs/report.md": report,
+    }
+    return {name: filled(name, part()) for name, part in parts.items()}
+
+
+def filled(name: str, part: str) -> str:
+    """The page with this text between its two marks. Raises ValueError for a page without marks."""
+    head, begin, rest = (ROOT / name).read_text(encoding="utf-8").partition(BEGIN)
+    _, end, tail = rest.partition(END)
+    if not (begin and end):
+        raise ValueError(f"{name} has no lines {BEGIN.strip()} and {END.strip()}")
+    return f"{head}{BEGIN}\n{part.strip()}\n\n{END}{tail}"
+
+
+def dialect_rows() -> str:
+    """The dialects in a table, for README.md."""
+    rows = ((f"`{d.id}`", d.title, layout.title, asked(layout)) for d in dialects() for layout in d.layout)
+    return table(("dialect", "codebase", "files of", "asked for, unless the file shows it"), rows)
+
+
+def asked(layout: Layout) -> str:
+    """The facts that a person is asked for when nothing in the file shows them."""
+    return ", ".join(f"`{name}`" for name, sources in layout.facts.items() if any(s.ask for s in sources)) or "nothing"
+
+
+# --- the command line
+
+
+def commands() -> str:
+    """Every command with its arguments and options."""
+    found = [(f"ckpt2hf {c.name or c.callback.__name__}", c.callback) for c in app.registered_commands if c.callback]
+    group = dialects_app.registered_callback
+    found += [("ckpt2hf dialects", group.callback)] if group and group.callback else []
+    found += [(f"ckpt2hf dialects {c.name}", c.callback) for c in dialects_app.registered_commands if c.callback]
+    return "\n".join(command_part(name, callback) for name, callback in found)
+
+
+def command_part(name: str, callback: Callable[..., Any]) -> str:
+    """One command: its purpose, then a table."""
+    arguments, options = [], []
+    hints = typing.get_type_hints(callback, include_extras=True)
+    for parameter in inspect.signature(callback).parameters.values():
+        hint = hints[parameter.name]
+        info = next((extra for extra in getattr(hint, "__metadata__", ()) if hasattr(extra, "param_decls")), None)
+        if info is None:
+            continue
+        if not isinstance(info, OptionInfo):
+            arguments.append(f"{info.metavar}")
+            options.append((f"`{info.metavar}`", "", info.help or ""))
+            continue
+        metavar = f" {words}" if (words := value_words(info, hint.__origin__)) else ""
+        names = ", ".join(
+            f"`{word}{metavar}`" if k == 0 else f"`{word}`" for k, word in enumerate(info.param_decls or ())
+        )
+        options.append((names, default_of(parameter), info.help or ""))
+    usage = " ".join([name, *arguments, "[OPTIONS]"])
+    return f"## {name}\n\n{callback.__doc__}\n\n    {usage}\n\n" + table(("", "default", ""), options)
+
+
+def value_words(info: OptionInfo, kind: object) -> str:
+    """What stands after an option: nothing for a switch."""
+    if kind is bool:
+        return ""
+    if isinstance(kind, type) and issubclass(kind, Enum):
+        return "|".join(member.value for member in kind)
+    return info.metavar or ("N" if kind is int else "TEXT")
+
+
+def default_of(parameter: inspect.Parameter) -> str:
+    """The default, where there is one worth saying."""
+    if parameter.default is inspect.Parameter.empty:
+        return "required"
+    value = parameter.default.value if isinstance(parameter.default, Enum) else parameter.default
+    return "" if value is None or value is False else f"`{value}`"
+
+
+# --- errors
+
+
+def errors() -> str:
+    """Every error with its code."""
+    order = list(vars(ckpt2hf.errors))
+    kinds = sorted(Ckpt2hfError.__subclasses__(), key=lambda kind: order.index(kind.__name__))
+    rows = ((f"`{k.code}`", f"`{k.__name__}`", str(k.exit_code), k.__doc__ or "") for k in kinds)
+    return table(("code", "exception", "exit", "meaning"), rows)
+
+
+# --- the report
+
+
+def report() -> str:
+    """The tree of conversion.json, from its root."""
+    kinds = field_docs(ckpt2hf.report.report)
+    parts = [f"Version {SCHEMA} of the schema.\n"]
+    for name, (doc, fields) in sorted(kinds.items(), key=lambda item: item[0] != "Report"):
+        rows = ((f"`{field}`", f"`{kind}`", said) for field, kind, said in fields)
+        parts.append(f"## {name}\n\n{doc}\n\n{table(('field', 'type', ''), rows)}")
+    return "\n".join(parts)
+
+
+def field_docs(module: ModuleType) -> dict[str, tuple[str, list[tuple[str, str, str]]]]:
+    """Of every dataclass: its docstring, its fields with type and the text below. Raises TypeError where none is."""
+    found = {}
+    for node in ast.parse(inspect.getsource(module)).body:
+        if not isinstance(node, ast.ClassDef):
+            continue
+        fields = []
+        for part, after in zip(node.body, [*node.body[1:], None], strict=True):
+            if not isinstance(part, ast.AnnAssign):
+                continue
+            said = getattr(getattr(after, "value", None), "value", None)
+            if not isinstance(said, str):
+                raise TypeError(f"{node.name}.{ast.unparse(part.target)} has no text below it")
+            fields.append((ast.unparse(part.target), ast.unparse(part.annotation), said))
+        found[node.name] = (ast.get_docstring(node) or "", fields)
+    return found
+
+
+# --- facts
+
+
+def facts() -> str:
+    """Every field of the spec: meaning, spelling, sources."""
+    said = {name: text for name, _, text in field_docs(ckpt2hf.ir.spec)["ModelSpec"][1]}
+    usual = {"norm_placement": "pre", "norm_eps": "1e-5", "activation": "gelu", "attention_scale": "'head_dim**-0.5'"}
+    rows = []
+    for name in FIELDS:
+        takes = accepted(name)
+        value = usual.get(name) or ("12" if "whole" in takes else "true")
+        rows.append((f"`{name}`", said[name], takes, ", ".join(origins(name)), f"`--set {name}={value}`"))
+    return table(("field", "meaning", "takes", "dialects look in", "spelling"), rows)
+
+
+def accepted(name: str) -> str:
+    """What `--set` accepts for a field, in the words of its refusal."""
+    try:
+        parse_field(name, [])
+    except ValueError as error:
+        return str(error).removeprefix(f"{name} takes ").removesuffix(", not []")
+    raise AssertionError(name)
+
+
+def origins(name: str) -> list[str]:
+    """Where the built-in dialects look for a field."""
+    words = {
+        "count": "names", "shape": "shapes", "same": "tensors", "present": "names", "meta": "metadata",
+        "side": "config.json", "module": "pickled module", "const": "dialect", "quotient": "other facts",
+        "equals": "other facts",
+    }  # fmt: skip
+    sources = (s for d in dialects() for layout in d.layout for s in layout.facts[name] if not s.ask)
+    return list(dict.fromkeys(words[source.kind] for source in sources))
+
+
+# --- dialects
+
+
+def every_dialect() -> str:
+    """Every dialect: what its files show and hide, and how its tensors map to slots."""
+    return "\n".join(map(dialect_part, dialects()))
+
+
+def dialect_part(dialect: Dialect) -> str:
+    """One dialect."""
+    head = f"## {dialect.id}\n\n{dialect.title}. Read from {dialect.source}. Target: `{dialect.target}`.\n"
+    return "\n".join([head, *(layout_part(layout) for layout in dialect.layout)])
+
+
+def layout_part(layout: Layout) -> str:
+    """One generation of a codebase."""
+    rules = [(names(r.names), names(r.slots), ", ".join(map(op_words, r.ops))) for r in layout.rule]
+    rules += [(f"`{t.name}`", f"the same numbers as `{t.same_as}`", "proved, or absent") for t in layout.tie]
+    rules += [
+        (f"`{d.name}`", "left out", f"once proved to be a {d.expect.value.replace('_', ' ')}") for d in layout.drop
+    ]
+    parts = [f"### {layout.title}\n", f"Needs {names(layout.signature.needs)}.\n"]
+    if layout.signature.marks:
+        marks = [m.meta or m.record or str(m.tensor) for m in layout.signature.marks]
+        parts.append(f"Recognised for certain by {', '.join(f'`{mark}`' for mark in marks)}.\n")
+    parts.append(table(("fact its names do not show", "where it comes from, first one first"), hidden_facts(layout)))
+    return "\n".join([*parts, table(("tensor", "slot", ""), rules)])
+
+
+def hidden_facts(layout: Layout) -> Iterator[tuple[str, str]]:
+    """The facts that a dialect states or asks for."""
+    for name, sources in layout.facts.items():
+        if any(s.ask or s.const is not None for s in sources):
+            doubt = "<br>other codebases with these names differ: certain only with `--dialect` or a mark"
+            told = "<br>".join(source_words(source) for source in sources)
+            yield f"`{name}`", told + (doubt if name in layout.hidden else "")
+
+
+def source_words(source: FactSource) -> str:
+    """One place a fact can come from."""
+    where = " and ".join(
+        [f"`{path}` is there" for path in source.when.has] + [f"`{path}` is not" for path in source.when.lacks]
+    )
+    when = f" (when {where})" if where else ""
+    if source.ask:
+        answers = "; ".join(f"`{a}`: {m}" if m else f"`{a}`" for a, m in source.choices.items())
+        return f"asked: {source.ask} {answers}".rstrip() + when
+    if source.const is not None:
+        return f"`{source.const}`: {source.why}{when}"
+    attribute = f".{source.attribute}" if source.attribute else ""
+    return f"{source.kind} `{getattr(source, source.kind)}{attribute}`{when}"
+
+
+def op_words(op: OpEntry) -> str:
+    """One op of a rule."""
+    if op.transpose:
+        return "transpose"
+    if op.split:
+        return f"split along axis {op.axis} into {' + '.join(op.split)}"
+    if op.join:
+        return f"join along axis {op.axis}, {op.join} each"
+    return f"squeeze axis {op.squeeze}" if op.squeeze is not None else f"unsqueeze axis {op.unsqueeze}"
+
+
+def names(patterns: Iterable[object]) -> str:
+    """Tensor names in a row."""
+    return ", ".join(f"`{pattern}`" for pattern in patterns)
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A Markdown table."""
+    lines = [head, ["---"] * len(head), *rows]
+    return "".join("| " + " | ".join(re.sub(r"(?<!\\)\|", r"\\|", cell) for cell in line) + " |\n" for line in lines)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

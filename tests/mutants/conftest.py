@@ -1,0 +1,205 @@
+"""Benches of correct conversions, the verification a mutant has to get past, and the count of those it stopped."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import torch
+from transformers import GPT2Config, GPT2LMHeadModel
+
+from ckpt2hf.api import Request, WeightFormat, plan
+from ckpt2hf.output import WeightOptions, write_weights
+from ckpt2hf.rewrites import Exactness
+from ckpt2hf.tensors import DType, Meta
+from ckpt2hf.verify import logits
+from ckpt2hf.verify.bytes import check_bytes
+from ckpt2hf.verify.function import check_function
+from ckpt2hf.verify.probes import make_probes
+from ckpt2hf.verify.structure import check_structure
+from ckpt2hf.verify.weights import load_slots, tensor
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    from ckpt2hf.api import Plan
+    from ckpt2hf.tensors import Array, Box
+    from ckpt2hf.verify import Check
+
+State = dict[str, torch.Tensor]
+Config = dict[str, Any]
+
+FLAGS: dict[str, dict[str, Any]] = {
+    "az50_v1": {"facts": ("heads=3",)},
+    "az50_v2": {"dialect": "az-course", "facts": ("attention_scale=head_dim**-0.5",)},
+    "az50_v2_accelerate_dir": {"dialect": "az-course", "facts": ("attention_scale=head_dim**-0.5",)},
+    "az50_v2_ddp_prefix": {"dialect": "az-course", "facts": ("attention_scale=head_dim**-0.5",)},
+    "build_nanogpt": {},
+    "mingpt": {"dialect": "mingpt", "facts": ("heads=3",)},
+    "nanogpt_bias": {"facts": ("activation=gelu",)},
+    "nanogpt_nobias_origmod": {"facts": ("activation=gelu",)},
+    "nanogpt_nobias_raw": {"dialect": "nanogpt", "facts": ("heads=6", "activation=gelu")},
+    "ng_video": {"dialect": "karpathy-lecture", "facts": ("attention_scale=head_dim**-0.5",)},
+}
+BENCHES = ("az50_v1", "az50_v2", "mingpt", "nanogpt_bias", "nanogpt_nobias_raw", "ng_video")
+D_MODEL_SCALE = {"dialect": "az-course", "facts": ("attention_scale=d_model**-0.5",)}
+EXTRA: dict[str, tuple[str, dict[str, Any]]] = {
+    # The reference follows the facts, so a fact no codebase has still makes a correct conversion to mutate.
+    "scaled, 3 heads": ("az50_v2", D_MODEL_SCALE),
+    "scaled, 4 heads": ("az50_v2_ddp_prefix", D_MODEL_SCALE),
+    "eps 1e-6": ("nanogpt_bias", {"dialect": "nanogpt", "facts": ("activation=gelu", "norm_eps=1e-6")}),
+}
+
+
+@dataclass(frozen=True)
+class Held:
+    """A torch tensor as the writers want it."""
+
+    array: Array
+    meta: Meta
+
+    @classmethod
+    def of(cls, value: torch.Tensor) -> Held:
+        dtype = DType.from_torch(str(value.dtype).removeprefix("torch."))
+        array = value.contiguous().view(torch.uint8).numpy().view(dtype.numpy).reshape(value.shape)
+        return cls(array, Meta(tuple(value.shape), dtype))
+
+    def read(self, box: Box) -> Array:
+        return self.array[box]
+
+
+@dataclass(frozen=True, eq=False)
+class Bench:
+    """A correct conversion: its plan, what it writes, and the checks run on something else in its place."""
+
+    name: str
+    plan: Plan
+    state: State
+    config: Config
+    source: Any
+    promise: Any
+
+    def copy(self) -> tuple[State, Config]:
+        return {name: value.clone() for name, value in self.state.items()}, dict(self.config)
+
+    def changed(self, state: State, config: Config) -> bool:
+        same = state.keys() == self.state.keys() and all(torch.equal(state[n], self.state[n]) for n in state)
+        return config != self.config or not same
+
+    @cache  # noqa: B019 - a bench lives as long as the session
+    def model(self) -> GPT2LMHeadModel:
+        return GPT2LMHeadModel(GPT2Config.from_dict(dict(self.config))).eval()
+
+    def first_failure(self, state: State) -> Check | None:
+        """Level `logits` alone, in memory: strict loading, then the same checks in the same order as on disk."""
+        model = self.model()
+        tied = {"lm_head.weight": state["transformer.wte.weight"]} if self.plan.final_spec.tied else {}
+        model.load_state_dict({**state, **tied}, strict=True)
+        seen = logits._Seen("mutant", logits.logits(model, self.source.probes.short), {})
+        checks = logits._against_source(model, self.source, seen, self.promise)
+        return next((check for check in checks if not check.passed), None)
+
+    def write(self, below: Path, state: State, config: Config) -> Path:
+        """A new directory by the real writers."""
+        directory = Path(tempfile.mkdtemp(dir=below))
+        held = {name: Held.of(value) for name, value in state.items()}
+        options = WeightOptions(formats=(WeightFormat.SAFETENSORS,), max_shard_bytes=None, threads=1)
+        write_weights(held, directory, options, lambda _nbytes: None)
+        self.write_config(directory, config)
+        (directory / "generation_config.json").write_text(json.dumps(dict(self.plan.generation_config)), "utf-8")
+        return directory
+
+    def write_config(self, directory: Path, config: Config) -> None:
+        (directory / "config.json").write_text(json.dumps(config), encoding="utf-8")
+
+    def loaded_failures(self, directory: Path) -> list[Check]:
+        """Level `logits` alone, on disk, through `from_pretrained`."""
+        formats = (WeightFormat.SAFETENSORS,)
+        return _failed(check_function(directory, self.plan, formats, progress=lambda _line: None))
+
+    def byte_failures(self, directory: Path) -> list[Check]:
+        """Level `bytes` alone."""
+        return _failed(check_bytes(directory, self.plan, (WeightFormat.SAFETENSORS,), threads=1))
+
+    def structure_failures(self, directory: Path) -> list[Check]:
+        """Level `structure` alone."""
+        return _failed(check_structure(directory, self.plan, (WeightFormat.SAFETENSORS,)))
+
+
+def _failed(checks: tuple[Check, ...]) -> list[Check]:
+    return [check for check in checks if not check.passed]
+
+
+@dataclass
+class Tally:
+    """How many mutants of each kind were made and stopped."""
+
+    made: dict[str, int] = field(default_factory=dict)
+    killed: dict[str, int] = field(default_factory=dict)
+
+    def __call__(self, kind: str, *, killed: bool) -> bool:
+        """Counts one mutant; whether it survived."""
+        self.made[kind] = self.made.get(kind, 0) + 1
+        self.killed[kind] = self.killed.get(kind, 0) + killed
+        return not killed
+
+    def __str__(self) -> str:
+        kinds = ", ".join(f"{self.killed[kind]} of {made} {kind}" for kind, made in self.made.items())
+        return f"mutants: {sum(self.killed.values())} killed of {sum(self.made.values())} ({kinds})"
+
+
+_TALLY = pytest.StashKey[Tally]()
+
+
+@pytest.fixture(scope="session")
+def tally(request: pytest.FixtureRequest) -> Tally:
+    return request.config.stash.setdefault(_TALLY, Tally())
+
+
+def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
+    if _TALLY in config.stash:
+        terminalreporter.write_line(str(config.stash[_TALLY]))
+
+
+@pytest.fixture(scope="session")
+def flags() -> Mapping[str, dict[str, Any]]:
+    """What the user says about each golden checkpoint."""
+    return FLAGS
+
+
+@pytest.fixture(scope="session")
+def bench(repository: Path) -> Callable[[str], Bench]:
+    """A correct conversion by name, made once."""
+
+    @cache
+    def make(name: str) -> Bench:
+        golden, said = EXTRA.get(name, (name, FLAGS.get(name, {})))
+        made = plan(Request(source=repository / "tests" / "golden" / golden / "checkpoint.pt", **said))
+        state = {name: tensor(t).clone().contiguous() for name, t in made.tensors.items()}
+        exactness = "algebraic" if made.exactness is Exactness.ALGEBRAIC else "bitwise"
+        source = logits._Source(made.spec, load_slots(made.slots, torch.float32), make_probes(made.spec, 0))
+        modules = logits.expand(made.target.modules, made.spec.layers)
+        promise = logits._Promise(modules, exactness, logits._expand_names(made.activations, made.spec.layers))
+        return Bench(name, made, state, dict(made.config), source, promise)
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def benches(bench: Callable[[str], Bench]) -> list[Bench]:
+    """Every ordinary conversion: fused and per-head sources, tied and untied, with and without biases, both GELUs."""
+    return [bench(name) for name in BENCHES]
+
+
+@pytest.fixture(autouse=True)
+def _one_thread() -> Iterator[None]:
+    """Tiny matrices: a second thread only waits for the first."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)

@@ -1,0 +1,248 @@
+"""Wrong dialects. The reference is computed from the same dialect, so only the codebase's own logits can tell.
+
+Each mutant of a golden case's layout is refused, or its reference forward leaves the recorded logits.
+"""
+
+from __future__ import annotations
+
+from itertools import permutations
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from ckpt2hf.api import Request, plan
+from ckpt2hf.dialects import Candidate, Origin
+from ckpt2hf.dialects.fit import fit
+from ckpt2hf.dialects.resolve import resolve
+from ckpt2hf.dialects.schema import FactSource, OpEntry
+from ckpt2hf.errors import Ckpt2hfError
+from ckpt2hf.ir.slots import slots
+from ckpt2hf.ir.spec import FIELDS, parse_field, plain
+from ckpt2hf.naming import pattern
+from ckpt2hf.plan import PlanOptions, make_plan
+from ckpt2hf.verify import prove_left_out
+from ckpt2hf.verify.reference import reference
+from ckpt2hf.verify.weights import load_slots
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+APART = 5e-5
+"""What the golden tests allow float32 to differ; the mildest mistake of a fact costs ten times more."""
+
+
+def outcome(made: Any, layout: Any, said: Any, golden: Any) -> float | str:
+    """Why the mutated layout is refused, or how far its function lies from the codebase's logits."""
+    try:
+        held = fit(made.candidate.fit.dialect, layout, made.checkpoint)
+        if not held.fits:
+            return held.reason
+        resolution = resolve(layout, made.checkpoint, said, asserted=True)
+        candidate = Candidate(held, resolution, named=True)
+        if not candidate.complete:
+            return f"incomplete: {resolution.conflicts or resolution.questions}"
+        mutant = make_plan(made.checkpoint, candidate, PlanOptions())
+        prove_left_out(mutant)
+    except Ckpt2hfError as error:
+        return str(error)
+    weights = load_slots(mutant.slots, torch.float32)
+    logits = reference(mutant.spec, weights, torch.from_numpy(golden.input_ids)).numpy()
+    return float(np.abs(logits - golden.logits).max()) if logits.shape == golden.logits.shape else np.inf
+
+
+def with_rules(layout: Any, changes: dict[int, Any]) -> Any:
+    kept = [changes.get(k, rule) for k, rule in enumerate(layout.rule)]
+    return layout.model_copy(update={"rule": tuple(rule for rule in kept if rule is not None)})
+
+
+def changed(rule: Any, **update: Any) -> Any:
+    return rule.model_copy(update=update)
+
+
+def active(layout: Any, spec: Any) -> list[tuple[int, Any, list[tuple[int, ...]]]]:
+    """The rules this checkpoint uses, with the shapes of their slots."""
+    wanted = slots(spec)
+    used = []
+    for k, rule in enumerate(layout.rule):
+        names = [p.format({"i": 0, "h": 0}) for p in rule.slots]
+        if all(name in wanted for name in names):
+            used.append((k, rule, [wanted[name] for name in names]))
+    return used
+
+
+def exchanged_slots(layout: Any, spec: Any) -> Iterator[tuple[str, Any]]:
+    used = active(layout, spec)
+    for position, (a, one, shapes) in enumerate(used):
+        for b, other, theirs in used[:position]:
+            alike = [p.variables for p in one.slots] == [p.variables for p in other.slots]
+            if alike and shapes == theirs:
+                pair = {a: changed(one, slots=other.slots), b: changed(other, slots=one.slots)}
+                yield f"{one.names[0]} for {other.names[0]}", with_rules(layout, pair)
+
+
+def reordered_parts(layout: Any, spec: Any) -> Iterator[tuple[str, Any]]:
+    for k, rule, _ in active(layout, spec):
+        for order in permutations(range(len(rule.slots))):
+            if order != tuple(sorted(order)):
+                parts = tuple(rule.slots[n] for n in order)
+                yield f"{rule.names[0]} as {order}", with_rules(layout, {k: changed(rule, slots=parts)})
+
+
+def reordered_heads(layout: Any, spec: Any) -> Iterator[tuple[str, Any]]:
+    for k, rule, _ in active(layout, spec):
+        if rule.ops and rule.ops[0].join:
+            text = rule.names[0].text
+            for title, order in (("reversed", range(spec.heads - 1, -1, -1)), ("rolled", [*range(1, spec.heads), 0])):
+                names = tuple(pattern(text.replace("{h}", str(h))) for h in order)
+                yield f"{text} {title}", with_rules(layout, {k: changed(rule, names=names)})
+
+
+def exchanged_variables(layout: Any, spec: Any) -> Iterator[tuple[str, Any]]:
+    for k, rule, _ in active(layout, spec):
+        text = rule.names[0].text
+        if "{h}" in text:
+            other = pattern(text.replace("{i}", "{x}").replace("{h}", "{i}").replace("{x}", "{h}"))
+            yield f"{text} with i and h exchanged", with_rules(layout, {k: changed(rule, names=(other,))})
+
+
+def forgotten_rules(layout: Any, spec: Any) -> Iterator[tuple[str, Any]]:
+    for k, rule, _ in active(layout, spec):
+        yield f"no rule for {rule.names[0]}", with_rules(layout, {k: None})
+
+
+def wrong_ops(layout: Any, spec: Any) -> Iterator[tuple[str, Any]]:
+    turn = OpEntry(transpose=True)
+    for k, rule, shapes in active(layout, spec):
+        if len(shapes[0]) == 2:
+            yield f"{rule.names[0]} transposed", with_rules(layout, {k: changed(rule, ops=(*rule.ops, turn))})
+        for n, op in enumerate(rule.ops):
+            kept = (*rule.ops[:n], *rule.ops[n + 1 :])
+            yield f"{rule.names[0]} without its op", with_rules(layout, {k: changed(rule, ops=kept)})
+            other = (*rule.ops[:n], op.model_copy(update={"axis": 1}), *rule.ops[n + 1 :])
+            yield f"{rule.names[0]} along the other axis", with_rules(layout, {k: changed(rule, ops=other)})
+
+
+def with_fact(layout: Any, name: str, source: FactSource) -> Any:
+    return layout.model_copy(update={"facts": {**layout.facts, name: (source,)}})
+
+
+OTHER_CONSTANTS: dict[str, tuple[Any, ...]] = {
+    "activation": ("gelu", "gelu_tanh", "relu", "silu"),
+    "norm_eps": (1e-4, 1e-5, 1e-6, 1e-8, 1e-12),
+    "norm_placement": ("pre", "post"),
+    "attention_scale": ("head_dim**-0.5", "d_model**-0.5", 1.0, 0.125),
+    "tied": (True, False),
+    **{name: (True, False) for name in FIELDS if name.endswith("_bias") or name == "final_norm"},
+}
+
+
+def wrong_constants(layout: Any, facts: Any) -> Iterator[tuple[str, Any]]:
+    for name, values in OTHER_CONSTANTS.items():
+        for value in values:
+            if facts[name].origin is not Origin.USER and parse_field(name, value) != facts[name].value:
+                source = FactSource(const=value, why="a mutant")
+                yield f"{name} = {plain(value)}", with_fact(layout, name, source)
+
+
+def wrong_evidence(layout: Any) -> Iterator[tuple[str, Any]]:
+    """Another axis of a shape, the other variable of a count."""
+    for name, sources in layout.facts.items():
+        for source in sources:
+            if source.shape is not None:
+                other = source.model_copy(update={"axis": 1 - source.axis})
+                yield f"{name} along axis {other.axis}", with_fact(layout, name, other)
+            if source.count is not None and len(source.count.variables) > 1:
+                other = source.model_copy(update={"of": "i" if source.of == "h" else "h"})
+                yield f"{name} counts {other.of}", with_fact(layout, name, other)
+
+
+def forgotten_entries(layout: Any, made: Any) -> Iterator[tuple[str, Any]]:
+    """Ties and drops that a tensor of this file needs; and ties to something else."""
+    used = [*made.assignment.ties, *made.assignment.stand_ins.values(), *made.assignment.drops]
+    for kind in ("tie", "drop"):
+        for k, entry in enumerate(entries := getattr(layout, kind)):
+            if any(entry.name.match(name) is not None for name in used):
+                rest = (*entries[:k], *entries[k + 1 :])
+                yield f"no {kind} for {entry.name}", layout.model_copy(update={kind: rest})
+                if kind == "tie":
+                    for rule in layout.rule:
+                        other = rule.names[0]
+                        if other.variables == entry.name.variables and other not in (entry.same_as, entry.name):
+                            wrong = entry.model_copy(update={"same_as": other})
+                            yield f"{entry.name} tied to {other}", layout.model_copy(update={"tie": (*rest, wrong)})
+
+
+COPY = "an untied head that holds the embedding's very numbers computes the same logits"
+SAME_FUNCTION = {
+    ("nanogpt_bias", "tied = False"): COPY,
+    ("nanogpt_nobias_origmod", "tied = False"): COPY,
+    ("nanogpt_nobias_raw", "tied = False"): COPY,
+    ("build_nanogpt", "tied = False"): COPY,
+    ("az50_v2", "heads counts i"): "this model has as many heads as layers",
+}
+
+
+def mutants(made: Any) -> Iterator[tuple[str, Any]]:
+    layout, spec = made.candidate.fit.layout, made.spec
+    for kind in (exchanged_slots, reordered_parts, reordered_heads, exchanged_variables, forgotten_rules, wrong_ops):
+        yield from kind(layout, spec)
+    yield from wrong_constants(layout, made.candidate.resolution.facts)
+    yield from wrong_evidence(layout)
+    yield from forgotten_entries(layout, made)
+
+
+def test_a_wrong_dialect_is_refused_or_leaves_the_codebase_s_logits(every_golden: Any, flags: Any, tally: Any) -> None:
+    made = plan(Request(source=every_golden.path, **flags[every_golden.name]))
+    said = {name: fact for name, fact in made.candidate.resolution.facts.items() if fact.origin is Origin.USER}
+    right = outcome(made, made.candidate.fit.layout, said, every_golden)
+    assert isinstance(right, float)
+    assert right <= APART
+    survivors = []
+    for title, layout in mutants(made):
+        found = outcome(made, layout, said, every_golden)
+        if (every_golden.name, title) in SAME_FUNCTION:
+            assert isinstance(found, float)
+            assert found <= APART
+        elif tally("of the dialects", killed=isinstance(found, str) or not found <= APART):
+            survivors.append((title, found))
+    assert survivors == []
+
+
+WRONG_NUMBERS: dict[str, Any] = {
+    "layers": lambda n: (n - 1, n + 1, 1),
+    "d_model": lambda n: (n // 2, 2 * n, n + 1),
+    "heads": lambda n: [k for k in range(1, 97) if k != n],
+    "head_dim": lambda n: (n - 1, n + 1, n // 2, 2 * n),
+    "d_ff": lambda n: (n // 4, n - 1, n + 1, 2 * n),
+    "vocab": lambda n: (n - 1, n + 1, 50257),
+    "context": lambda n: (n - 1, n + 1, 1024),
+}
+
+
+def test_a_wrong_word_of_the_user_is_refused_or_leaves_the_codebase_s_logits(
+    every_golden: Any, flags: Any, tally: Any
+) -> None:
+    given = flags[every_golden.name]
+    right = plan(Request(source=every_golden.path, **given)).spec
+    survivors = []
+    for name in FIELDS:
+        value = getattr(right, name)
+        wrong = OTHER_CONSTANTS[name] if name in OTHER_CONSTANTS else WRONG_NUMBERS[name](value)
+        kept = tuple(fact for fact in given.get("facts", ()) if not fact.startswith(f"{name}="))
+        for other in wrong:
+            if parse_field(name, other) == value or (every_golden.name, f"{name} = {other}") in SAME_FUNCTION:
+                continue
+            found = said(every_golden, {**given, "facts": (*kept, f"{name}={other}")})
+            if tally("of the user's facts", killed=isinstance(found, str) or not found <= APART):
+                survivors.append((f"{name}={other}", found))
+    assert survivors == []
+
+
+def said(golden: Any, flags: Any) -> float | str:
+    try:
+        made = plan(Request(source=golden.path, **flags))
+    except Ckpt2hfError as error:
+        return str(error)
+    logits = reference(made.spec, load_slots(made.slots, torch.float32), torch.from_numpy(golden.input_ids)).numpy()
+    return float(np.abs(logits - golden.logits).max())
