@@ -13,7 +13,7 @@ INSTALL_TORCH = -m pip install $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX)) '
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup setup-5x demo test lint ci bench
+.PHONY: help setup setup-5x demo test lint docs ci bench
 
 help: ## List what can be made
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -35,6 +35,9 @@ lint: setup ## Check style, formatting, types and the direction of imports
 	$(VENV)/bin/mypy
 	$(VENV)/bin/mypy scripts examples/az-mini/model.py
 	$(VENV)/bin/lint-imports --no-cache
+
+docs: setup ## Write the generated parts of README.md and docs/
+	$(VENV)/bin/python scripts/make_docs.py
 
 ci: ## Do what continuous integration does, from nothing
 	bash .ci/run

@@ -35,7 +35,8 @@ def main() -> int:
 
     model = AutoModelForCausalLM.from_pretrained(arguments.converted)  # in evaluation mode
     rows = torch.from_numpy(np.load(arguments.example / "heldout.npy")).long()
-    converted = model(input_ids=rows, labels=rows).loss.item()
+    logits = model(input_ids=rows).logits[:, :-1]
+    converted = torch.nn.functional.cross_entropy(logits.flatten(0, 1), rows[:, 1:].flatten()).item()
     trained = json.loads((arguments.example / "losses.json").read_text(encoding="utf-8"))["heldout"]
     print(f"{type(model).__name__}, {sum(p.numel() for p in model.parameters())} parameters")
     print(f"held-out loss  trained model {trained:.6f}  converted model {converted:.6f}  nats per token")

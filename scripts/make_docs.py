@@ -8,7 +8,6 @@ from __future__ import annotations
 import ast
 import difflib
 import inspect
-import re
 import sys
 import typing
 from enum import Enum
@@ -25,17 +24,21 @@ from ckpt2hf.cli.commands import app, dialects_app
 from ckpt2hf.errors import Ckpt2hfError
 from ckpt2hf.ir.spec import FIELDS, parse_field
 from ckpt2hf.report import SCHEMA
+from dialect_pages import dialect_rows, every_dialect, plain_text, table
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Sequence
     from types import ModuleType
-
-    from ckpt2hf.dialects import Dialect, Layout
-    from ckpt2hf.dialects.schema import FactSource, OpEntry
 
 ROOT = Path(__file__).resolve().parents[1]
 BEGIN = "<!-- From here on made by scripts/make_docs.py: change the code it describes, then run `make docs`. -->\n"
 END = "<!-- To here. -->\n"
+USUAL = {
+    "layers": "12", "d_model": "768", "heads": "12", "head_dim": "64", "d_ff": "3072", "vocab": "32000",
+    "context": "256", "norm_placement": "pre", "norm_eps": "1e-5", "activation": "gelu",
+    "attention_scale": "'head_dim**-0.5'",
+}  # fmt: skip
+"""A value to show for each field that is not true or false."""
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -75,17 +78,6 @@ def filled(name: str, part: str) -> str:
     return f"{head}{BEGIN}\n{part.strip()}\n\n{END}{tail}"
 
 
-def dialect_rows() -> str:
-    """The dialects in a table, for README.md."""
-    rows = ((f"`{d.id}`", d.title, layout.title, asked(layout)) for d in dialects() for layout in d.layout)
-    return table(("dialect", "codebase", "files of", "asked for, unless the file shows it"), rows)
-
-
-def asked(layout: Layout) -> str:
-    """The facts that a person is asked for when nothing in the file shows them."""
-    return ", ".join(f"`{name}`" for name, sources in layout.facts.items() if any(s.ask for s in sources)) or "nothing"
-
-
 # --- the command line
 
 
@@ -112,12 +104,15 @@ def command_part(name: str, callback: Callable[..., Any]) -> str:
             options.append((f"`{info.metavar}`", "", info.help or ""))
             continue
         metavar = f" {words}" if (words := value_words(info, hint.__origin__)) else ""
-        names = ", ".join(
-            f"`{word}{metavar}`" if k == 0 else f"`{word}`" for k, word in enumerate(info.param_decls or ())
-        )
+        names = ", ".join(f"`{word}{metavar}`" if k == 0 else f"`{word}`" for k, word in enumerate(option_names(info)))
         options.append((names, default_of(parameter), info.help or ""))
     usage = " ".join([name, *arguments, "[OPTIONS]"])
     return f"## {name}\n\n{callback.__doc__}\n\n    {usage}\n\n" + table(("", "default", ""), options)
+
+
+def option_names(info: OptionInfo) -> list[str]:
+    """The spellings; inside `Annotated`, typer keeps the first one where a default would be."""
+    return [word for word in (info.default, *(info.param_decls or ())) if isinstance(word, str)]
 
 
 def value_words(info: OptionInfo, kind: object) -> str:
@@ -185,11 +180,10 @@ def field_docs(module: ModuleType) -> dict[str, tuple[str, list[tuple[str, str, 
 def facts() -> str:
     """Every field of the spec: meaning, spelling, sources."""
     said = {name: text for name, _, text in field_docs(ckpt2hf.ir.spec)["ModelSpec"][1]}
-    usual = {"norm_placement": "pre", "norm_eps": "1e-5", "activation": "gelu", "attention_scale": "'head_dim**-0.5'"}
     rows = []
     for name in FIELDS:
-        takes = accepted(name)
-        value = usual.get(name) or ("12" if "whole" in takes else "true")
+        takes = plain_text(accepted(name))
+        value = USUAL.get(name, "true")
         rows.append((f"`{name}`", said[name], takes, ", ".join(origins(name)), f"`--set {name}={value}`"))
     return table(("field", "meaning", "takes", "dialects look in", "spelling"), rows)
 
@@ -212,81 +206,6 @@ def origins(name: str) -> list[str]:
     }  # fmt: skip
     sources = (s for d in dialects() for layout in d.layout for s in layout.facts[name] if not s.ask)
     return list(dict.fromkeys(words[source.kind] for source in sources))
-
-
-# --- dialects
-
-
-def every_dialect() -> str:
-    """Every dialect: what its files show and hide, and how its tensors map to slots."""
-    return "\n".join(map(dialect_part, dialects()))
-
-
-def dialect_part(dialect: Dialect) -> str:
-    """One dialect."""
-    head = f"## {dialect.id}\n\n{dialect.title}. Read from {dialect.source}. Target: `{dialect.target}`.\n"
-    return "\n".join([head, *(layout_part(layout) for layout in dialect.layout)])
-
-
-def layout_part(layout: Layout) -> str:
-    """One generation of a codebase."""
-    rules = [(names(r.names), names(r.slots), ", ".join(map(op_words, r.ops))) for r in layout.rule]
-    rules += [(f"`{t.name}`", f"the same numbers as `{t.same_as}`", "proved, or absent") for t in layout.tie]
-    rules += [
-        (f"`{d.name}`", "left out", f"once proved to be a {d.expect.value.replace('_', ' ')}") for d in layout.drop
-    ]
-    parts = [f"### {layout.title}\n", f"Needs {names(layout.signature.needs)}.\n"]
-    if layout.signature.marks:
-        marks = [m.meta or m.record or str(m.tensor) for m in layout.signature.marks]
-        parts.append(f"Recognised for certain by {', '.join(f'`{mark}`' for mark in marks)}.\n")
-    parts.append(table(("fact its names do not show", "where it comes from, first one first"), hidden_facts(layout)))
-    return "\n".join([*parts, table(("tensor", "slot", ""), rules)])
-
-
-def hidden_facts(layout: Layout) -> Iterator[tuple[str, str]]:
-    """The facts that a dialect states or asks for."""
-    for name, sources in layout.facts.items():
-        if any(s.ask or s.const is not None for s in sources):
-            doubt = "<br>other codebases with these names differ: certain only with `--dialect` or a mark"
-            told = "<br>".join(source_words(source) for source in sources)
-            yield f"`{name}`", told + (doubt if name in layout.hidden else "")
-
-
-def source_words(source: FactSource) -> str:
-    """One place a fact can come from."""
-    where = " and ".join(
-        [f"`{path}` is there" for path in source.when.has] + [f"`{path}` is not" for path in source.when.lacks]
-    )
-    when = f" (when {where})" if where else ""
-    if source.ask:
-        answers = "; ".join(f"`{a}`: {m}" if m else f"`{a}`" for a, m in source.choices.items())
-        return f"asked: {source.ask} {answers}".rstrip() + when
-    if source.const is not None:
-        return f"`{source.const}`: {source.why}{when}"
-    attribute = f".{source.attribute}" if source.attribute else ""
-    return f"{source.kind} `{getattr(source, source.kind)}{attribute}`{when}"
-
-
-def op_words(op: OpEntry) -> str:
-    """One op of a rule."""
-    if op.transpose:
-        return "transpose"
-    if op.split:
-        return f"split along axis {op.axis} into {' + '.join(op.split)}"
-    if op.join:
-        return f"join along axis {op.axis}, {op.join} each"
-    return f"squeeze axis {op.squeeze}" if op.squeeze is not None else f"unsqueeze axis {op.unsqueeze}"
-
-
-def names(patterns: Iterable[object]) -> str:
-    """Tensor names in a row."""
-    return ", ".join(f"`{pattern}`" for pattern in patterns)
-
-
-def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """A Markdown table."""
-    lines = [head, ["---"] * len(head), *rows]
-    return "".join("| " + " | ".join(re.sub(r"(?<!\\)\|", r"\\|", cell) for cell in line) + " |\n" for line in lines)
 
 
 if __name__ == "__main__":

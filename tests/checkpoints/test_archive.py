@@ -44,7 +44,7 @@ def read(tmp_path: Path, data: bytes) -> archive.Archive:
     wide=st.booleans(),
     comment=st.binary(max_size=40).filter(lambda c: b"PK" not in c),
 )
-def test_records_are_what_zipfile_wrote(content: dict[str, bytes], wide: bool, comment: bytes, tmp_path: Path) -> None:  # noqa: FBT001
+def test_records_are_what_zipfile_wrote(content: dict[str, bytes], wide: bool, comment: bytes, tmp_path: Path) -> None:
     data = zipped(content, wide=wide)
     data = data[:-2] + struct.pack("<H", len(comment)) + comment
     found = read(tmp_path, data)

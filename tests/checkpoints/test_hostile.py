@@ -99,7 +99,7 @@ def nested_files(calls: int, levels: int) -> bytes:
     blob = stream.getvalue()
     for _ in range(levels):
         call = b"ctorch.storage\n_load_from_bytes\n(h\x00tR"
-        blob = b"B" + struct.pack("<I", len(blob)) + blob + b"q\x000" + (call + b"0") * calls + call + b"."
+        blob = b"\x80\x03B" + struct.pack("<I", len(blob)) + blob + b"q\x000" + (call + b"0") * calls + call + b"."
     return blob
 
 
@@ -107,7 +107,7 @@ BOMBS = {
     "nested lists": b"]" * 1_000_000 + b"a" * 999_999 + b".",
     "nested tuples": b")" + b"\x85" * 1_000_000 + b".",
     "nested marks": b"(" * 1_000_000 + b".",
-    "declared string": b"X\xfe\xff\xff\x7f" + b"a" * 10 + b".",
+    "declared string": b"\x80\x02X\xfe\xff\xff\x7f" + b"a" * 10 + b".",
     "declared bytes": b"\x80\x05\x96" + struct.pack("<Q", 1 << 60) + b".",
     "declared long": b"\x80\x02\x8b\xff\xff\xff\x7f" + b"\xff" * 100 + b".",
     "memo flood": b"\x80\x04N" + b"\x94" * 3_000_000 + b".",
@@ -123,7 +123,9 @@ BOMBS = {
     + b"".join(b"\x8a\x0a" + (k * ((1 << 61) - 1)).to_bytes(10, "little") + b"N" for k in range(1, 100_000))
     + b"u.",
     "endless text": b"]q\x00" + b"".join(b"(h%ch%clq%c" % (i, i, i + 1) for i in range(60)) + b"}h\x3cK\x01s.",
-    "endless size": b"(lq\x00" + b"".join(b"(h%ch%clq%c" % (i, i, i + 1) for i in range(60)) + b"\x85ctorch\nSize\n(R.",
+    "endless size": b"\x80\x02ctorch\nSize\n(lq\x00"
+    + b"".join(b"0(h%ch%clq%c" % (i, i, i + 1) for i in range(60))
+    + b"\x85\x85R.",
     "wide laughs": b"}q\x00"
     + b"".join(
         b"}q%c(%s" % (level + 1, b"".join(b"M" + struct.pack("<H", i) + b"h%c" % level for i in range(3000))) + b"u"

@@ -49,7 +49,7 @@ def sharded(folder: Path, state: State, kind: str) -> Path:
 
 @pytest.mark.parametrize("kind", ["safetensors", "bin"])
 @pytest.mark.parametrize("by_folder", [True, False])
-def test_shards_are_one_checkpoint(kind: str, by_folder: bool, tmp_path: Path, state: State, equal: Equal) -> None:  # noqa: FBT001
+def test_shards_are_one_checkpoint(kind: str, by_folder: bool, tmp_path: Path, state: State, equal: Equal) -> None:
     index = sharded(tmp_path, state, kind)
     checkpoint = open_checkpoint(tmp_path if by_folder else index)
     assert list(checkpoint.tensors) == list(state)
@@ -103,7 +103,7 @@ def accelerated(folder: Path, *models: torch.nn.Module, safe: bool = True) -> Pa
 
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("safe", [True, False])
-def test_an_accelerate_state(safe: bool, tmp_path: Path, equal: Equal) -> None:  # noqa: FBT001
+def test_an_accelerate_state(safe: bool, tmp_path: Path, equal: Equal) -> None:
     model = torch.nn.Linear(2, 3)
     checkpoint = open_checkpoint(accelerated(tmp_path / "state", model, safe=safe))
     assert checkpoint.container == "accelerate directory"

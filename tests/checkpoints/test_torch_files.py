@@ -87,7 +87,7 @@ def check(checkpoint: Checkpoint, expected: Mapping[str, torch.Tensor], equal: E
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(state=states(), writer=st.sampled_from(sorted(WRITERS)), nested=st.booleans())
 def test_what_torch_saves_is_what_is_read(
-    state: State, writer: str, nested: bool, saved: Saved, equal: Equal, tmp_path: Path  # noqa: FBT001
+    state: State, writer: str, nested: bool, saved: Saved, equal: Equal, tmp_path: Path
 ) -> None:  # fmt: skip
     obj = {"model": state, "iter_num": 7, "args": {"n_head": 3}} if nested else state
     checkpoint = saved(obj, **WRITERS[writer])
@@ -168,7 +168,7 @@ def test_torchscript_is_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("cut", [10, 200, -1, -30])
 @pytest.mark.parametrize("zipped", [True, False])
-def test_a_truncated_file_is_refused(cut: int, zipped: bool, tmp_path: Path, state: State) -> None:  # noqa: FBT001
+def test_a_truncated_file_is_refused(cut: int, zipped: bool, tmp_path: Path, state: State) -> None:
     torch.save(state, tmp_path / "a.pt", _use_new_zipfile_serialization=zipped)
     (tmp_path / "b.pt").write_bytes((tmp_path / "a.pt").read_bytes()[:cut])
     with pytest.raises(CheckpointError):

@@ -270,10 +270,10 @@ def test_wrong_weights_are_seen_in_the_logits_alone(name: str, benches: Any, tal
     assert survivors == []
 
 
-def test_the_right_weights_pass_in_memory_and_on_disk(benches: Any, tmp_path: Path) -> None:
-    for bench in benches:
-        assert bench.first_failure(bench.state) is None
-        directory = bench.write(tmp_path, bench.state, bench.config)
-        assert bench.structure_failures(directory) == []
-        assert bench.byte_failures(directory) == []
-        assert bench.loaded_failures(directory) == []
+def test_the_right_weights_pass_in_memory_and_on_disk(benches: Any, bench: Any, tmp_path: Path) -> None:
+    for each in [*benches, bench("scaled, 3 heads"), bench("scaled, 4 heads"), bench("eps 1e-6")]:
+        assert each.first_failure(each.state) is None
+        directory = each.write(tmp_path, each.state, each.config)
+        assert each.structure_failures(directory) == []
+        assert each.byte_failures(directory) == []
+        assert each.loaded_failures(directory) == []

@@ -49,7 +49,9 @@ class Checkpoint:
     weights_key: str
     """Where in the file's tree the weights are: `` for the top, else such as `model`."""
     prefixes: Sequence[str]
-    """Wrapper prefixes stripped from every name, outermost first, such as `_orig_mod.`."""
+    """Wrapper prefixes stripped from every name, outermost first, such as `_orig_mod.`.
+
+    `*._orig_mod.` stands for one taken out of the middle of some names."""
     tensors: Mapping[str, TensorRef]
     """The weights and buffers, by name without prefixes, in file order."""
     metadata: Mapping[str, Inert]

@@ -24,6 +24,8 @@ LEGACY = "torch file (before 1.6)"
 PLAIN = "plain pickle"
 MAGIC = 0x1950A86A20F9469CFC6C
 PROTOCOL = 1001
+NESTED_COST = 50
+"""Steps that opening a nested file costs."""
 
 
 class _Decoded(MappedFile):
@@ -48,6 +50,7 @@ class _Nested:
 
     def nested(self, blob: memoryview | bytes) -> Storage:
         """The storage in a nested file. Raises CheckpointError."""
+        self.budget.spend(NESTED_COST)
         self.budget.nesting -= 1
         if self.budget.nesting < 0:
             raise ValueError("files nested in files without end")

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 _SHOWN_ORIGINS = {"dialect", "user", "metadata", "reference", "side file", "module"}
 _EXACTNESS = {
     "bitwise": "numbers were only moved; moving them back gives every bit of the source",
-    "algebraic": "equal in real arithmetic; the rounding is measured below",
-    "rounded": "rounded to {dtype}, as asked; the price is measured below",
+    "algebraic": "an identity was applied; equal in real arithmetic, rounded once",
+    "rounded": "every weight rounded to {dtype}, as asked",
 }
 
 

@@ -29,6 +29,7 @@ class AttentionScale:
     """What the scores `q·k` are multiplied with: `head_dim**-0.5`, `d_model**-0.5`, or a number."""
 
     text: str
+    """As a user writes it."""
 
     def __post_init__(self) -> None:
         """Accept the two formulas and positive finite numbers. Raises ValueError."""

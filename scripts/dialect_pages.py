@@ -1,0 +1,108 @@
+"""The generated text about dialects, and the tables all generated pages are made of."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from ckpt2hf.api import dialects
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from ckpt2hf.dialects import Dialect, Layout
+    from ckpt2hf.dialects.schema import FactSource, OpEntry
+
+
+def dialect_rows() -> str:
+    """The dialects in a table, for README.md."""
+    rows = (
+        (f"`{d.id}`", plain_text(d.title), plain_text(layout.title), asked(layout))
+        for d in dialects()
+        for layout in d.layout
+    )
+    return table(("dialect", "codebase", "files of", "asked for, unless the file shows it"), rows)
+
+
+def asked(layout: Layout) -> str:
+    """The facts that a person is asked for when nothing in the file shows them."""
+    return ", ".join(f"`{name}`" for name, sources in layout.facts.items() if any(s.ask for s in sources)) or "nothing"
+
+
+def every_dialect() -> str:
+    """Every dialect: what its files show and hide, and how its tensors map to slots."""
+    return "\n".join(map(dialect_part, dialects()))
+
+
+def dialect_part(dialect: Dialect) -> str:
+    """One dialect."""
+    head = f"## {dialect.id}\n\n{dialect.title}. Read from {dialect.source}. Target: `{dialect.target}`.\n"
+    return "\n".join([head, *(layout_part(layout) for layout in dialect.layout)])
+
+
+def layout_part(layout: Layout) -> str:
+    """One generation of a codebase."""
+    rules = [(names(r.names), names(r.slots), ", ".join(map(op_words, r.ops))) for r in layout.rule]
+    rules += [(f"`{t.name}`", f"the same numbers as `{t.same_as}`", "proved, or absent") for t in layout.tie]
+    rules += [
+        (f"`{d.name}`", "left out", f"once proved to be a {d.expect.value.replace('_', ' ')}") for d in layout.drop
+    ]
+    parts = [f"### {plain_text(layout.title)}\n", f"Needs {names(layout.signature.needs)}.\n"]
+    if layout.signature.marks:
+        marks = [m.meta or m.record or str(m.tensor) for m in layout.signature.marks]
+        parts.append(f"Recognised for certain by {', '.join(f'`{mark}`' for mark in marks)}.\n")
+    parts.append(
+        table(("fact its names do not show", "places that can tell; those that do must agree"), hidden_facts(layout))
+    )
+    return "\n".join([*parts, table(("tensor", "slot", ""), rules)])
+
+
+def hidden_facts(layout: Layout) -> Iterator[tuple[str, str]]:
+    """The facts that a dialect states or asks for."""
+    for name, sources in layout.facts.items():
+        if any(s.ask or s.const is not None for s in sources):
+            doubt = "<br>certain only with `--dialect` or a mark: others with these names differ"
+            told = "<br>".join(source_words(source) for source in sources)
+            yield f"`{name}`", told + (doubt if name in layout.hidden and not all(s.ask for s in sources) else "")
+
+
+def source_words(source: FactSource) -> str:
+    """One place a fact can come from."""
+    where = " and ".join(
+        [f"`{path}` is there" for path in source.when.has] + [f"`{path}` is not" for path in source.when.lacks]
+    )
+    when = f" (when {where})" if where else ""
+    if source.ask:
+        answers = "; ".join(f"`{a}`: {plain_text(m)}" if m else f"`{a}`" for a, m in source.choices.items())
+        return f"asked: {plain_text(source.ask)} {answers}".rstrip() + when
+    if source.const is not None:
+        return f"`{source.const}`: {plain_text(source.why)}{when}"
+    attribute = f".{source.attribute}" if source.attribute else ""
+    return f"{source.kind} `{getattr(source, source.kind)}{attribute}`{when}"
+
+
+def op_words(op: OpEntry) -> str:
+    """One op of a rule."""
+    if op.transpose:
+        return "transpose"
+    if op.split:
+        return f"split along axis {op.axis} into {' + '.join(op.split)}"
+    if op.join:
+        return f"join along axis {op.axis}, {op.join} each"
+    return f"squeeze axis {op.squeeze}" if op.squeeze is not None else f"unsqueeze axis {op.unsqueeze}"
+
+
+def plain_text(text: str) -> str:
+    """Text whose stars and underscores Markdown leaves alone."""
+    return re.sub(r"([*_<])", r"\\\1", text)
+
+
+def names(patterns: Iterable[object]) -> str:
+    """Tensor names in a row."""
+    return ", ".join(f"`{pattern}`" for pattern in patterns)
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A Markdown table."""
+    lines = [head, ["---"] * len(head), *rows]
+    return "".join("| " + " | ".join(re.sub(r"(?<!\\)\|", r"\\|", cell) for cell in line) + " |\n" for line in lines)
