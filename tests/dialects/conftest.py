@@ -14,7 +14,7 @@ from transformers import AutoModelForCausalLM
 from ckpt2hf.api import Request, Writing, convert
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from types import ModuleType
 
     from ckpt2hf.api import Report
@@ -35,6 +35,15 @@ def load_module(path: Path, name: str) -> ModuleType:
     finally:
         del sys.modules[name]
     return module
+
+
+@pytest.fixture(autouse=True)
+def _one_thread() -> Iterator[None]:
+    """Tiny matrices: a second thread only waits for the first."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="session")

@@ -9,8 +9,8 @@ import pytest
 import torch
 from accelerate import Accelerator
 
-from ckpt2hf.api import Request, plan
-from ckpt2hf.errors import FactsError
+from ckpt2hf.api import Request, Writing, convert, plan
+from ckpt2hf.errors import FactsError, MappingError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -140,9 +140,6 @@ def test_mlp_forward_that_differs_from_the_mlp_is_refused(models: Any, saved: An
     state = {name: tensor.clone() for name, tensor in model.state_dict().items()}
     proved(saved(state), model, facts=("heads=3",))  # equal, though not shared
     state["transformer.h.1.mlp_forward.2.weight"][0, 0] += 1e-3
-    from ckpt2hf.api import Writing, convert  # noqa: PLC0415
-    from ckpt2hf.errors import MappingError  # noqa: PLC0415
-
     path = saved(state)
     with pytest.raises(MappingError, match="may not be left out") as refused:
         convert(Request(source=path, facts=("heads=3",)), Writing(out=path.parent / "out"))

@@ -116,6 +116,15 @@ def test_a_side_file_that_disagrees_with_the_metadata_is_an_error(nanogpt: Any) 
     assert "heads = 3 (metadata: model_args.n_head) contradicts heads = 4 (side file: config.json: n_head)" in said
 
 
+def test_a_side_file_that_disagrees_with_the_names_of_the_heads_is_an_error(lecture: Path) -> None:
+    said: dict[str, Any] = {"dialect": "karpathy-lecture", "facts": ("attention_scale=head_dim**-0.5",)}
+    settings = lecture.parent / "config.json"
+    settings.write_text(json.dumps({"n_head": 3}), encoding="utf-8")
+    assert plan(Request(source=lecture, **said)).candidate.resolution.facts["heads"].origin.value == "tensors"
+    settings.write_text(json.dumps({"n_head": 4}), encoding="utf-8")
+    assert "contradicts heads = 4 (side file: config.json: n_head)" in refusal(lecture, **said)
+
+
 def test_the_user_outranks_a_side_file(raw: Path) -> None:
     (raw.parent / "config.json").write_text(json.dumps({"n_head": 4}), encoding="utf-8")
     made = plan(Request(source=raw, dialect="nanogpt", facts=("heads=3", "activation=gelu")))

@@ -1,4 +1,4 @@
-"""The documents are true: generated parts are fresh, the examples of README.md run, named constants have their values."""
+"""The documents are true: generated parts are fresh, examples run, named constants have the values they are said to."""
 
 from __future__ import annotations
 

@@ -6,11 +6,22 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from rich.progress import BarColumn, DownloadColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
+from rich.text import Text
 
 from ckpt2hf.cli.console import ERR
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from rich.progress import Task
+
+
+class _Bytes(DownloadColumn):
+    """How many bytes are done, where it is known how many there are."""
+
+    def render(self, task: Task) -> Text:
+        """Nothing while the total is unknown."""
+        return Text() if task.total is None else super().render(task)
 
 
 class Bar:
@@ -56,8 +67,8 @@ def shown(*, quiet: bool) -> Iterator[Bar | Lines | None]:
         columns = (
             SpinnerColumn(),
             TextColumn("{task.description}"),
-            BarColumn(),
-            DownloadColumn(),
+            BarColumn(bar_width=24),
+            _Bytes(),
             TimeElapsedColumn(),
         )
         with Progress(*columns, console=ERR, transient=True) as bar:

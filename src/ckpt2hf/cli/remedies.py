@@ -48,13 +48,24 @@ def folded(command: str, width: int | None) -> list[str]:
         return [command]
     end, hang = (" \\", "    ") if command.startswith("ckpt2hf ") else ("", "")
     lines = [""]
-    for part in re.split(r"\s+(?=-)", command) if end else command.split():
-        longer = f"{lines[-1]} {part}" if lines[-1].strip() else lines[-1] + part
-        if len(longer) + len(end) > width and lines[-1].strip():
+    for part in _options(command) if end else command.split():
+        longer = f"{lines[-1]} {part}" if lines[-1] else part
+        if len(longer) + len(end) > width and lines[-1]:
             lines.append(hang + part)
         else:
             lines[-1] = longer
     return [line + end for line in lines[:-1]] + lines[-1:]
+
+
+def _options(command: str) -> Iterator[str]:
+    """The words of a command, each option together with its value."""
+    held: list[str] = []
+    for word in shlex.split(command):
+        if word.startswith("-") and held:
+            yield shlex.join(held)
+            held = []
+        held.append(word)
+    yield shlex.join(held)
 
 
 def _with(command: Sequence[str], added: Sequence[str]) -> list[str]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from rich.text import Text
+
 from ckpt2hf.cli.console import ERR, OUT, rows, size
 
 if TYPE_CHECKING:
@@ -77,4 +79,5 @@ def show_verdict(verdict: VerdictReport, directory: Path | str, *, quiet: bool) 
     if verdict.proved and not quiet:
         rows([("proved", f"{directory}  (level {verdict.level})", "bold green")])
     elif not verdict.proved:
-        ERR.print(f"[bold red]error\\[verify][/]: {directory} is not proved (level {verdict.level})")
+        head = ("error[verify]", "bold red")
+        ERR.print(Text.assemble(head, f": {directory} is not proved (level {verdict.level})"))

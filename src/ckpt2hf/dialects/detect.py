@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from ckpt2hf.dialects.evidence import Evidence
 from ckpt2hf.dialects.fact import flag
 from ckpt2hf.dialects.fit import Fit, fit
 from ckpt2hf.dialects.load import dialect, dialects
@@ -124,20 +125,21 @@ def _undecided(checkpoint: Checkpoint, found: Sequence[Candidate]) -> FactsError
         "the facts contradict each other" if contradicted else "the file does not say which function these weights are",
         details=details,
         where=str(checkpoint.path),
-        remedies=_remedies(open_ones, contradicted=contradicted),
+        remedies=_remedies(checkpoint, open_ones, contradicted=contradicted),
     )
 
 
-def _remedies(found: Sequence[Candidate], *, contradicted: bool) -> list[str]:
+def _remedies(checkpoint: Checkpoint, found: Sequence[Candidate], *, contradicted: bool) -> list[str]:
     """One line of exact flags per candidate that a person can confirm, then the way to let code decide."""
     if contradicted:
         return ["correct the flags or the side file named above"]
     lines = []
     for each in found:
         layout, answered = each.fit.layout, []
+        evidence = Evidence(checkpoint, layout.naming.ties)
         for question in each.resolution.questions:
-            constant = next((s.const for s in layout.facts[question.field] if s.const is not None), None)
-            if constant is None:
+            sources = layout.facts[question.field]
+            if not any(s.const is not None and evidence.holds(s.when) for s in sources):  # naming it would not decide
                 answered.append("|".join(question.flags) if len(question.flags) < 3 else question.flags[0])  # noqa: PLR2004
         named = [] if each.named else [f"--dialect {each.fit.dialect.id}"]
         lines.append(" ".join([*named, *answered]))

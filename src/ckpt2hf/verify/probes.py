@@ -15,8 +15,8 @@ SHORT = 48
 """Tokens of the short sequences."""
 SHARP = 24
 """Tokens of the float64 sequence: enough for every weight matrix to take part, and a twentieth of the time."""
-AFFORDABLE = 4e10
-"""Multiply-adds of a forward pass, about half a second on two cores, up to which a full context is run."""
+AFFORDABLE = 1e10
+"""Multiply-adds of a forward pass, an eighth of a second on two cores, up to which a full context is run."""
 
 
 @dataclass(frozen=True, slots=True)
