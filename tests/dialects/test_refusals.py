@@ -117,7 +117,7 @@ def test_a_dialect_does_not_read_another_s_names(dialect: str, models: Any, save
     )
     for k, state in enumerate(states):
         if k not in own[dialect]:
-            with pytest.raises(MappingError, match=f"not named as in dialect {dialect}"):
+            with pytest.raises(FactsError, match=f"not named as in dialect {dialect}"):
                 plan(Request(source=saved(state), dialect=dialect, facts=()))
 
 

@@ -89,5 +89,5 @@ def test_a_lost_head_is_not_made_up(models: Any, saved: Any) -> None:
 def test_a_dialect_that_never_ties_is_not_read_as_tied(models: Any, saved: Any) -> None:
     """minGPT makes its head apart; a file without one is not minGPT's."""
     path = saved(without(models.loud(models.Fused("gelu_tanh", tied=False, mask=True)), HEAD))
-    with pytest.raises(MappingError):
+    with pytest.raises(FactsError):
         plan(Request(source=path, dialect="mingpt", facts=("heads=3",)))

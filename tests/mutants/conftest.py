@@ -153,17 +153,27 @@ class Tally:
         return f"mutants: {sum(self.killed.values())} killed of {sum(self.made.values())} ({kinds})"
 
 
-_TALLY = pytest.StashKey[Tally]()
+_MUTANTS = "mutants"
 
 
-@pytest.fixture(scope="session")
-def tally(request: pytest.FixtureRequest) -> Tally:
-    return request.config.stash.setdefault(_TALLY, Tally())
+@pytest.fixture
+def tally(request: pytest.FixtureRequest) -> Iterator[Tally]:
+    """One test's count; it travels with the test's report, also from the worker processes of pytest-xdist."""
+    counted = Tally()
+    yield counted
+    request.node.user_properties.append((_MUTANTS, [counted.made, counted.killed]))
 
 
-def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
-    if _TALLY in config.stash:
-        terminalreporter.write_line(str(config.stash[_TALLY]))
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    total = Tally()
+    for report in terminalreporter.stats.get("", []):
+        for name, (made, killed) in (p for p in getattr(report, "user_properties", ()) if p[0] == _MUTANTS):
+            assert name == _MUTANTS
+            for kind, count in made.items():
+                total.made[kind] = total.made.get(kind, 0) + count
+                total.killed[kind] = total.killed.get(kind, 0) + killed[kind]
+    if total.made:
+        terminalreporter.write_line(str(total))
 
 
 @pytest.fixture(scope="session")

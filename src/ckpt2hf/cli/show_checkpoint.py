@@ -10,8 +10,7 @@ from ckpt2hf.checkpoints import Record
 from ckpt2hf.cli.console import OUT, room, rows, size
 from ckpt2hf.cli.remedies import folded
 from ckpt2hf.cli.show_report import fact_rows
-from ckpt2hf.dialects import Origin, flag
-from ckpt2hf.dialects.resolve import resolve
+from ckpt2hf.dialects import flag
 from ckpt2hf.naming import collapse
 from ckpt2hf.report import fact_reports, plain_tree
 from ckpt2hf.tensors import TensorRef
@@ -20,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from ckpt2hf.api import Checkpoint, Understanding
-    from ckpt2hf.dialects import Candidate, Question, Resolution
+    from ckpt2hf.dialects import Candidate, Question
 
 _WIDTH = 88
 """Characters of a metadata value that are shown."""
@@ -54,14 +53,13 @@ def _file(at: Checkpoint) -> Iterator[tuple[str, str, str]]:
 
 def _candidate(candidate: Candidate, checkpoint: Checkpoint) -> Iterator[tuple[str, str, str]]:
     fit, resolution = candidate.fit, candidate.resolution
-    named = _if_named(candidate, checkpoint)
     state = "contradicted" if resolution.conflicts else "complete" if candidate.complete else "facts missing"
     yield "candidate", f"{fit.dialect.id}: {fit.layout.title}  [{state}]", "bold"
     yield "", candidate.reason, "dim"
     yield from fact_rows("known", fact_reports(resolution.facts))
-    settled = {name: fact for name, fact in named.facts.items() if name not in resolution.facts}
+    settled = {question.field: question.if_named for question in resolution.questions if question.if_named}
     yield from fact_rows("if named", fact_reports(settled))
-    missing = [question for question in named.questions if not _follows(question, candidate)]
+    missing = [question for question in resolution.questions if not question.if_named]
     for question in missing:
         yield "missing", f"{question.field:16}  {question.text}", "yellow"
         yield from (("", f"{'':16}  {answer}".rstrip(), "") for answer in _answers(question))
@@ -82,18 +80,6 @@ def _way(candidate: Candidate, checkpoint: Checkpoint, missing: Sequence[Questio
         yield "convert" if k == 0 else "", line, "green"
     if any(len(question.flags) > 1 for question in missing):
         yield "", "(or with another of the answers above)", "dim"
-
-
-def _if_named(candidate: Candidate, checkpoint: Checkpoint) -> Resolution:
-    """What would be known if the user named the dialect, which asserts everything it says."""
-    said = {name: fact for name, fact in candidate.resolution.facts.items() if fact.origin is Origin.USER}
-    return resolve(candidate.fit.layout, checkpoint, said, asserted=True)
-
-
-def _follows(question: Question, candidate: Candidate) -> bool:
-    """Whether the answer follows from other facts, so that nobody has to be asked."""
-    sources = candidate.fit.layout.facts[question.field]
-    return all(source.kind in {"quotient", "equals"} for source in sources)
 
 
 def _answers(question: Question) -> list[str]:

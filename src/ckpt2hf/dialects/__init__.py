@@ -1,6 +1,7 @@
 """What each training codebase calls its tensors, as data, and how a checkpoint's dialect is recognised."""
 
-from ckpt2hf.dialects.detect import Candidate, candidates, detect, fits
+from ckpt2hf.dialects.candidate import Candidate
+from ckpt2hf.dialects.detect import candidates, detect, fits
 from ckpt2hf.dialects.fact import Fact, Origin, Question, flag
 from ckpt2hf.dialects.fit import Fit
 from ckpt2hf.dialects.load import dialect, dialect_text, dialects

@@ -58,6 +58,8 @@ class Question:
     text: str
     choices: dict[str, str]
     """Each answer with its meaning; empty when any value will do."""
+    if_named: Fact | None = None
+    """What the user says by naming the dialect: its own answer, which other codebases with these names do not share."""
 
     @property
     def flags(self) -> list[str]:

@@ -10,11 +10,13 @@ from ckpt2hf.dialects.fact import Fact, Origin, Question
 from ckpt2hf.ir.spec import FIELDS, Activation, ModelSpec, NormPlacement, plain
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from ckpt2hf.checkpoints import Checkpoint
-    from ckpt2hf.dialects.schema import Layout
+    from ckpt2hf.dialects.schema import FactSource, Layout
 
+DERIVED = frozenset({"quotient", "equals"})
+"""Sources that only do arithmetic on other fields."""
 USUAL_CHOICES = {
     "activation": [plain(a) for a in Activation],
     "norm_placement": [plain(p) for p in NormPlacement],
@@ -70,13 +72,22 @@ class _State:
         sources = self.layout.facts[name]
         found = [fact for source in sources if (fact := self.evidence.find(name, source, self.value))]
         chosen = self._choose(name, found)
-        if chosen is None and name not in self.questions:
-            asks = [source for source in sources if source.ask and self.evidence.holds(source.when)]
-            choices = {plain(c): "" for c in USUAL_CHOICES.get(name, [])}
-            question = Question(name, asks[0].ask or name, asks[0].choices or choices) if asks else None
-            self.questions[name] = question or Question(name, f"What is {name}?", choices)
-        elif chosen is not None:
+        if chosen:
             self.facts[name] = chosen
+        elif all(source.kind in DERIVED for source in sources):
+            self._cannot_derive(name, sources)
+        elif name not in self.questions:
+            asked = next((source for source in sources if source.ask and self.evidence.holds(source.when)), None)
+            choices = (asked.choices if asked else {}) or _usual(name)
+            self.questions[name] = Question(name, (asked and asked.ask) or f"What is {name}?", choices)
+
+    def _cannot_derive(self, name: str, sources: Sequence[FactSource]) -> None:
+        """Nobody is asked what follows from other answers; but answers that do not fit together are a conflict."""
+        for source in sources:
+            operands = {other: self.value(other) for other in source.quotient or ()}
+            if operands and None not in operands.values():
+                given = " and ".join(f"{other} = {value}" for other, value in operands.items())
+                self.conflicts.append(f"{name} is {' / '.join(operands)}, and with {given} that is no whole number")
 
     def _choose(self, name: str, found: list[Fact]) -> Fact | None:
         said = self.said.get(name)
@@ -100,6 +111,11 @@ class _State:
         only_dialect = all(fact.origin is Origin.DIALECT for fact in found)
         if only_dialect and name in self.layout.hidden and not self.asserted:
             text = f"{plain(found[0].value)} in this codebase ({found[0].where}); others with these names differ"
-            self.questions[name] = Question(name, text, {plain(c): "" for c in USUAL_CHOICES.get(name, [])})
+            self.questions[name] = Question(name, text, _usual(name), found[0])
             return None
         return min(found, key=lambda fact: list(Origin).index(fact.origin))
+
+
+def _usual(name: str) -> dict[str, str]:
+    """Answers worth offering, without a meaning of their own."""
+    return {plain(choice): "" for choice in USUAL_CHOICES.get(name, [])}

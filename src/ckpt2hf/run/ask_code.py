@@ -83,7 +83,7 @@ def _readings(checkpoint: Checkpoint, found: Sequence[Candidate], said: Said) ->
     for each in found:
         layout = each.fit.layout
         blank = resolve(layout, checkpoint, said.facts, asserted=False)
-        free = {q.field: list(q.choices) for q in blank.questions if q.field != "head_dim"}
+        free = {q.field: list(q.choices) for q in blank.questions}
         free |= {name: USUAL_CHOICES[name] for name in layout.hidden if name not in free and _open(name, blank.facts)}
         if "heads" in free:
             width = blank.facts["d_model"].value
