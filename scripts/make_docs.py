@@ -23,7 +23,7 @@ from ckpt2hf.api import dialects
 from ckpt2hf.cli.commands import app, dialects_app
 from ckpt2hf.errors import Ckpt2hfError
 from ckpt2hf.ir.spec import FIELDS, parse_field
-from ckpt2hf.report import SCHEMA
+from ckpt2hf.report.report import SCHEMA
 from dialect_pages import dialect_rows, every_dialect, plain_text, table
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ from accelerate import Accelerator
 from safetensors.torch import save_file
 
 from ckpt2hf.checkpoints import open_checkpoint
-from ckpt2hf.checkpoints.fingerprint import sha256_of, stamp
+from ckpt2hf.sources import sha256_of, stamp
 from ckpt2hf.errors import CheckpointError, NotFoundError, UsageError
 
 if TYPE_CHECKING:

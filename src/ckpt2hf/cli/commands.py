@@ -11,6 +11,7 @@ from ckpt2hf import __version__
 from ckpt2hf.cli import options as o
 from ckpt2hf.cli.console import OUT, show_json
 from ckpt2hf.cli.options import LevelName
+from ckpt2hf.sources import watched
 
 app = typer.Typer(
     name="ckpt2hf",
@@ -65,22 +66,23 @@ def convert(
     quiet: o.Quiet = False,
 ) -> None:
     """Convert a checkpoint and prove the result. Nothing is left behind unless the proof holds."""
-    from ckpt2hf.api import Level, Writing, convert
-    from ckpt2hf.cli.progress import shown
-    from ckpt2hf.cli.show_report import show_report
+    with watched(path) as sources:  # hashing begins while everything else is still being imported
+        from ckpt2hf.api import Level, Writing, convert
+        from ckpt2hf.cli.progress import shown
+        from ckpt2hf.cli.show_report import show_report
 
-    asked = o.request(path, dialect, facts, weights_key, (reference, reference_args), dtype)
-    writing = Writing(
-        out=out,
-        formats=o.formats(formats),
-        max_shard_bytes=o.byte_count(max_shard_size),
-        level=Level(verify_.value),
-        force=force,
-        allow_nonfinite=allow_nonfinite,
-        threads=threads,
-    )
-    with shown(quiet=quiet or as_json) as progress:
-        report = convert(asked, writing, progress)
+        asked = o.request(path, dialect, facts, weights_key, (reference, reference_args), dtype)
+        writing = Writing(
+            out=out,
+            formats=o.formats(formats),
+            max_shard_bytes=o.byte_count(max_shard_size),
+            level=Level(verify_.value),
+            force=force,
+            allow_nonfinite=allow_nonfinite,
+            threads=threads,
+        )
+        with shown(quiet=quiet or as_json) as progress:
+            report = convert(asked, writing, progress, sources)
     if as_json:
         show_json(report.as_json())
     else:

@@ -1,4 +1,4 @@
-"""Two things Linux can do that Python has no word for. Elsewhere, and on file systems that cannot, both say so."""
+"""Three things Linux can do that Python has no word for. Elsewhere, and on file systems that cannot, both say so."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ if TYPE_CHECKING:
 
 _AT_FDCWD = -100
 _RENAME_EXCHANGE = 2
-_UNABLE = {errno.ENOSYS, errno.EINVAL, errno.EOPNOTSUPP, errno.EPERM}
+_SYNC_FILE_RANGE_WRITE = 2
+_UNABLE = {errno.ENOSYS, errno.EINVAL, errno.EOPNOTSUPP, errno.EPERM, errno.ESPIPE}
 
 
 def exchange(one: Path, other: Path) -> bool:
@@ -31,6 +32,17 @@ def reserve(descriptor: int, nbytes: int) -> bool:
     Source: Linux man-pages, fallocate(2); EOPNOTSUPP where the file system lacks it.
     """
     return _called("fallocate", descriptor, 0, ctypes.c_int64(0), ctypes.c_int64(nbytes))
+
+
+def send_on(descriptor: int) -> bool:
+    """Whether the system could start writing back all of a file that is only in memory yet, without waiting for it.
+
+    Unlike fsync it starts no transaction of the file system, so that other writes go on undisturbed. It promises
+    nothing: a sync has to follow, and finds little left to do. Raises OSError.
+    Source: Linux man-pages, sync_file_range(2): SYNC_FILE_RANGE_WRITE over a length of 0, which means to the end.
+    """
+    begin, to_end = ctypes.c_int64(0), ctypes.c_int64(0)
+    return _called("sync_file_range", descriptor, begin, to_end, _SYNC_FILE_RANGE_WRITE)
 
 
 def _called(function: str, *arguments: object) -> bool:

@@ -6,12 +6,12 @@ import errno
 import os
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ckpt2hf.errors import OutputError
 from ckpt2hf.output.disk import explained
+from ckpt2hf.output.linux import send_on
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -51,19 +51,16 @@ def sync_tree(root: Path) -> None:
 def written_back(growing: Callable[[], Iterable[Path]]) -> Iterator[None]:
     """While the body runs, what it has written so far is sent on to the disk, so that little is left to sync after it.
 
-    `growing` gives the files to send, at any moment. Raises OutputError at the end: the system reports a fault of the
-    disk once, to whoever syncs first.
+    `growing` gives the files to send, at any moment. A fault of the disk is not lost: the sync that follows reports it.
     """
     done = threading.Event()
-    faults: list[OutputError] = []
 
     def run() -> None:
-        try:
+        # Only speed is lost where this fails: the sync that follows does it all.
+        with suppress(OSError):
             while not done.wait(_PAUSE):
                 for path in growing():
-                    sync(path)
-        except OutputError as error:
-            faults.append(error)
+                    _send_on(path)
 
     thread = threading.Thread(target=run, name="write-back")
     thread.start()
@@ -72,5 +69,11 @@ def written_back(growing: Callable[[], Iterable[Path]]) -> Iterator[None]:
     finally:
         done.set()
         thread.join()
-    if faults:
-        raise faults[0]
+
+
+def _send_on(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        send_on(descriptor)
+    finally:
+        os.close(descriptor)

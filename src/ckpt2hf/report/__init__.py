@@ -1,32 +1,25 @@
 """The one report tree and its renderings."""
 
 from ckpt2hf.report.build import (
+    Outcome,
+    build_report,
     dialect_report,
     fact_reports,
-    file_name,
-    finding_reports,
     rewrite_reports,
-    source_report,
     tensor_reports,
     verdict_report,
-    versions,
 )
-from ckpt2hf.report.report import SCHEMA, FileReport, LeftOutReport, Report, VerdictReport, plain_tree
+from ckpt2hf.report.report import Report, VerdictReport, plain_tree
 
 __all__ = [
-    "SCHEMA",
-    "FileReport",
-    "LeftOutReport",
+    "Outcome",
     "Report",
     "VerdictReport",
+    "build_report",
     "dialect_report",
     "fact_reports",
-    "file_name",
-    "finding_reports",
     "plain_tree",
     "rewrite_reports",
-    "source_report",
     "tensor_reports",
     "verdict_report",
-    "versions",
 ]

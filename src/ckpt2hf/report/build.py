@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import platform
+import resource
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from importlib import metadata
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ckpt2hf import __version__
 from ckpt2hf.ir.spec import plain
 from ckpt2hf.report.report import (
+    SCHEMA,
     CheckReport,
     DialectReport,
     FactReport,
+    FileReport,
     FindingReport,
+    LeftOutReport,
+    Report,
     RewriteReport,
     SourceReport,
     TensorReport,
@@ -20,16 +27,62 @@ from ckpt2hf.report.report import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping
     from pathlib import Path
 
     from ckpt2hf.dialects import Candidate, Fact
+    from ckpt2hf.output import WrittenWeights
     from ckpt2hf.plan import Plan
-    from ckpt2hf.report.report import FileReport
     from ckpt2hf.verify import Finding, Verdict
 
 
-def versions() -> dict[str, str]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What became of a plan."""
+
+    out: Path
+    written: WrittenWeights
+    left_out: Mapping[str, str]
+    """Why each source tensor that is not written may be left out."""
+    findings: tuple[Finding, ...]
+    verdict: Verdict
+    digests: Mapping[Path, str]
+    """SHA-256 of every source file."""
+    options: dict[str, Any]
+    """What has to be said again to come to the same plan."""
+    seconds: dict[str, float]
+
+
+def build_report(plan: Plan, outcome: Outcome) -> Report:
+    """The report of a finished run."""
+    written = outcome.written
+    return Report(
+        schema=SCHEMA,
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        versions=_versions(),
+        source=_source_report(plan, outcome.digests),
+        dialect=dialect_report(plan.candidate),
+        facts=fact_reports(plan.candidate.resolution.facts),
+        spec=plan.spec.as_json(),
+        target=plan.target.hf_class,
+        rewrites=rewrite_reports(plan),
+        exactness=plan.exactness.value,
+        dtype=plan.dtype.torch_name if plan.dtype else None,
+        tensors=tensor_reports(plan),
+        left_out=tuple(LeftOutReport(name, why) for name, why in outcome.left_out.items()),
+        notes=plan.notes,
+        health=tuple(FindingReport(f.severity.value, f.code, f.message, f.names) for f in outcome.findings),
+        output=str(outcome.out),
+        formats=tuple(dict.fromkeys(path.suffix.removeprefix(".") for path in written.files if path.suffix != ".json")),
+        files=tuple(FileReport(path.name, path.stat().st_size) for path in sorted(written.files)),
+        verdict=verdict_report(outcome.verdict),
+        options=outcome.options,
+        seconds=outcome.seconds,
+        peak_memory_bytes=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
+    )
+
+
+def _versions() -> dict[str, str]:
     """Every program whose version matters to what was written or proved."""
     found = {"ckpt2hf": __version__, "python": platform.python_version()}
     for package in ("numpy", "torch", "transformers"):
@@ -40,9 +93,16 @@ def versions() -> dict[str, str]:
     return found
 
 
-def source_report(plan: Plan, files: Iterable[FileReport]) -> SourceReport:
-    """Where the weights came from."""
+def _source_report(plan: Plan, digests: Mapping[Path, str]) -> SourceReport:
+    """Where the weights came from; files are named relative to the checkpoint's directory where they lie in it."""
     at = plan.checkpoint
+    base = at.path if at.path.is_dir() else at.path.parent
+    files = (
+        FileReport(
+            str(path.relative_to(base)) if path.is_relative_to(base) else str(path), path.stat().st_size, digests[path]
+        )
+        for path in at.files
+    )
     return SourceReport(
         str(at.path), at.container, at.weights_key, tuple(at.prefixes), tuple(files), tuple(sorted(at.side))
     )
@@ -92,17 +152,7 @@ def rewrite_reports(plan: Plan) -> tuple[RewriteReport, ...]:
     return tuple(RewriteReport(made.id, made.why, made.exactness.value) for made in plan.rewrites)
 
 
-def finding_reports(findings: Iterable[Finding]) -> tuple[FindingReport, ...]:
-    """What is suspicious about the weights."""
-    return tuple(FindingReport(f.severity.value, f.code, f.message, f.names) for f in findings)
-
-
 def verdict_report(verdict: Verdict) -> VerdictReport:
     """The outcome of verification."""
     checks = tuple(CheckReport(c.name, c.passed, c.summary, dict(c.numbers)) for c in verdict.checks)
     return VerdictReport(verdict.level, verdict.proved, checks)
-
-
-def file_name(path: Path, base: Path) -> str:
-    """A file's name relative to a directory where it lies inside, else in full."""
-    return str(path.relative_to(base)) if path.is_relative_to(base) else str(path)

@@ -1,0 +1,113 @@
+"""The files of a checkpoint during a run: their SHA-256, computed beside all other work, and whether they change.
+
+This module imports nothing that takes time, so that the command line can start hashing before it loads the rest.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import mmap
+import os
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from threading import Event
+from typing import TYPE_CHECKING
+
+from ckpt2hf.errors import CheckpointError, NotFoundError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from pathlib import Path
+
+CHUNK = 1 << 26
+"""Bytes hashed at a time: so many that the thread seldom has to wait for its turn in the interpreter."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stamp:
+    """Size, time of the last change and identity of a file: two unequal stamps mean the file was touched."""
+
+    nbytes: int
+    mtime_ns: int
+    inode: int
+
+
+def stamp(path: Path) -> Stamp:
+    """The stamp of a file as it is now. Raises NotFoundError."""
+    try:
+        status = path.stat()
+    except OSError as error:
+        raise NotFoundError(f"cannot open {path}", details=[str(error)], where=str(path)) from error
+    return Stamp(status.st_size, status.st_mtime_ns, status.st_ino)
+
+
+def sha256_of(path: Path, progress: Callable[[int], None] | None = None) -> str:
+    """The SHA-256 of a file in hex; `progress` is called with the bytes of each chunk. Raises NotFoundError."""
+    digest = hashlib.sha256()
+    try:
+        with path.open("rb") as file:
+            size = file.seek(0, 2)
+            view = memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) if size else b"")
+    except (OSError, ValueError) as error:
+        raise NotFoundError(f"cannot read {path}", details=[str(error)], where=str(path)) from error
+    for start in range(0, len(view), CHUNK):
+        chunk = view[start : start + CHUNK]
+        digest.update(chunk)
+        if progress is not None:
+            progress(len(chunk))
+    return digest.hexdigest()
+
+
+class _StoppedError(Exception):
+    """Nobody waits for the digest any more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """Files that are stamped when they are first named, and hashed by a thread of their own."""
+
+    pool: ThreadPoolExecutor
+    stop: Event
+    stamps: dict[Path, Stamp] = field(default_factory=dict)
+    digests: dict[Path, Future[str]] = field(default_factory=dict)
+
+    def watch(self, files: Iterable[Path]) -> None:
+        """Stamp these files, and begin to hash them, unless that was done before. Raises NotFoundError."""
+        for path in files:
+            if path not in self.stamps:
+                self.stamps[path] = stamp(path)
+                self.digests[path] = self.pool.submit(sha256_of, path, self._go_on)
+
+    def _go_on(self, _nbytes: int) -> None:
+        if self.stop.is_set():
+            raise _StoppedError
+
+    def sha256(self) -> Mapping[Path, str]:
+        """The digest of every file; waits for the ones not done."""
+        return {path: digest.result() for path, digest in self.digests.items()}
+
+    def require_unchanged(self) -> None:
+        """Refuse to go on if a file was touched since it was first named. Raises CheckpointError."""
+        changed = [str(path) for path, before in self.stamps.items() if stamp(path) != before]
+        if changed:
+            raise CheckpointError(
+                "the checkpoint changed while it was being read",
+                details=changed,
+                remedies=["wait until training has saved"],
+            )
+
+
+@contextmanager
+def watched(source: Path) -> Iterator[Sources]:
+    """The files of one run, watched until the end of the body. A single file is hashed from the first moment."""
+    stop = Event()
+    pool = ThreadPoolExecutor(1, thread_name_prefix="sha256")
+    sources = Sources(pool, stop)
+    try:
+        if os.path.isfile(source):  # noqa: PTH113 - unlike Path.is_file it never raises; reading says what is wrong
+            sources.watch([source])
+        yield sources
+    finally:
+        stop.set()
+        pool.shutdown(cancel_futures=True)
