@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import gzip
-import hashlib
 import json
-import shutil
 import tarfile
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +14,6 @@ from accelerate import Accelerator
 from safetensors.torch import save_file
 
 from ckpt2hf.checkpoints import open_checkpoint
-from ckpt2hf.sources import sha256_of, stamp
 from ckpt2hf.errors import CheckpointError, NotFoundError, UsageError
 
 if TYPE_CHECKING:
@@ -246,21 +243,3 @@ def test_what_is_no_regular_file_is_refused(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     with pytest.raises(CheckpointError, match="neither a file nor a directory"):
         open_checkpoint(tmp_path / "pipe")
-
-
-def test_fingerprints(tmp_path: Path) -> None:
-    path = tmp_path / "a.bin"
-    path.write_bytes(b"x" * 5_000_000)
-    seen: list[int] = []
-    assert sha256_of(path, seen.append) == hashlib.sha256(b"x" * 5_000_000).hexdigest()
-    assert sum(seen) == 5_000_000
-    assert len(seen) == 2
-    before = stamp(path)
-    assert before == stamp(path)
-    shutil.copy(path, tmp_path / "b.bin")
-    (tmp_path / "b.bin").replace(path)
-    assert stamp(path) != before
-    with pytest.raises(NotFoundError):
-        sha256_of(tmp_path / "missing")
-    with pytest.raises(NotFoundError):
-        stamp(tmp_path / "missing")
