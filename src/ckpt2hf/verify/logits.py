@@ -111,8 +111,8 @@ class _Sharp:
 
 def _loads(name: str, problems: Sequence[str]) -> Check:
     if problems:
-        return Check(f"loads {name}", False, f"{name} does not load cleanly: {'; '.join(problems)}")
-    return Check(f"loads {name}", True, f"{name} loads without missing, unexpected or mismatched weights")
+        return Check(f"loads {name}", False, f"not cleanly: {'; '.join(problems)}")
+    return Check(f"loads {name}", True, "no missing, unexpected or mismatched weights")
 
 
 def _same(first: _Seen, other: _Seen) -> Check:
@@ -129,7 +129,7 @@ def _same(first: _Seen, other: _Seen) -> Check:
             f"{other.name} differs from {first.name} by {apart.max_abs:.2g} in the logits{where}",
             {"max_abs": apart.max_abs, "different_weights": len(different)},
         )
-    return Check(name, True, f"{other.name} loads into the same bits as {first.name}", {"max_abs": 0.0})
+    return Check(name, True, "both load into the same bits", {"max_abs": 0.0})
 
 
 def fingerprint(model: Any) -> dict[str, int]:  # noqa: ANN401 - transformers is untyped
@@ -174,7 +174,7 @@ def _float32(model: Any, source: _Source, short: tuple[torch.Tensor, torch.Tenso
         "last_position": source.spec.context - 1,
     }
     if worst.within(tolerance):
-        said = f"logits agree to {worst.max_abs:.1e} (tolerance {tolerance:.1e}) on {probes.tokens} tokens"
+        said = f"agree to {worst.max_abs:.1e} (tolerance {tolerance:.1e}) on {probes.tokens} tokens"
         return Check("float32 logits", True, said, numbers)
     return _parted("float32 logits", worst.max_abs, tolerance, sharp.divergence, numbers)
 
@@ -209,7 +209,7 @@ def _float64(sharp: _Sharp, exactness: Exactness) -> Check:
     }
     if not distance.within(tolerance) or (sharp.divergence and sharp.divergence.untouched):
         return _parted("float64 logits", distance.max_abs, tolerance, sharp.divergence, numbers)
-    said = f"float64 logits agree to {distance.max_abs:.1e} (tolerance {tolerance:.1e}, {exactness})"
+    said = f"agree to {distance.max_abs:.1e} (tolerance {tolerance:.1e}, {exactness})"
     return Check("float64 logits", True, said, numbers)
 
 
