@@ -7,26 +7,13 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from ckpt2hf.api import Level, Request, Writing, convert
+from support import FLAGS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
     from ckpt2hf.api import Report
-
-FLAGS: dict[str, dict[str, Any]] = {
-    # What a person who trained each model knows, and types.
-    "az50_v1": {"facts": ("heads=3",)},
-    "az50_v2": {"dialect": "az-course", "facts": ("attention_scale=head_dim**-0.5",)},
-    "az50_v2_accelerate_dir": {"dialect": "az-course", "facts": ("attention_scale=head_dim**-0.5",)},
-    "az50_v2_ddp_prefix": {"dialect": "az-course", "facts": ("attention_scale=head_dim**-0.5",)},
-    "build_nanogpt": {},
-    "mingpt": {"dialect": "mingpt", "facts": ("heads=3",)},
-    "nanogpt_bias": {"facts": ("activation=gelu",)},
-    "nanogpt_nobias_origmod": {"facts": ("activation=gelu",)},
-    "nanogpt_nobias_raw": {"dialect": "nanogpt", "facts": ("heads=6", "activation=gelu")},
-    "ng_video": {"dialect": "karpathy-lecture", "facts": ("attention_scale=head_dim**-0.5",)},
-}
 
 
 @pytest.fixture(scope="session")

@@ -23,6 +23,7 @@ from ckpt2hf.verify.function import check_function
 from ckpt2hf.verify.probes import make_probes
 from ckpt2hf.verify.structure import check_structure
 from ckpt2hf.verify.weights import load_slots, tensor
+from support import FLAGS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -34,18 +35,6 @@ if TYPE_CHECKING:
 State = dict[str, torch.Tensor]
 Config = dict[str, Any]
 
-FLAGS: dict[str, dict[str, Any]] = {
-    "az50_v1": {"facts": ("heads=3",)},
-    "az50_v2": {"dialect": "az-course", "facts": ("attention_scale=head_dim**-0.5",)},
-    "az50_v2_accelerate_dir": {"dialect": "az-course", "facts": ("attention_scale=head_dim**-0.5",)},
-    "az50_v2_ddp_prefix": {"dialect": "az-course", "facts": ("attention_scale=head_dim**-0.5",)},
-    "build_nanogpt": {},
-    "mingpt": {"dialect": "mingpt", "facts": ("heads=3",)},
-    "nanogpt_bias": {"facts": ("activation=gelu",)},
-    "nanogpt_nobias_origmod": {"facts": ("activation=gelu",)},
-    "nanogpt_nobias_raw": {"dialect": "nanogpt", "facts": ("heads=6", "activation=gelu")},
-    "ng_video": {"dialect": "karpathy-lecture", "facts": ("attention_scale=head_dim**-0.5",)},
-}
 BENCHES = ("az50_v1", "az50_v2", "mingpt", "nanogpt_bias", "nanogpt_nobias_raw", "ng_video")
 D_MODEL_SCALE = {"dialect": "az-course", "facts": ("attention_scale=d_model**-0.5",)}
 EXTRA: dict[str, tuple[str, dict[str, Any]]] = {

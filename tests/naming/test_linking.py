@@ -3,37 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import pytest
 
+import support
 from ckpt2hf.dialects import dialect
 from ckpt2hf.errors import BrokenPromiseError, MappingError
 from ckpt2hf.ir.slots import slots
-from ckpt2hf.ir.spec import Activation, AttentionScale, ModelSpec, NormPlacement
 from ckpt2hf.naming import Naming, Rule, SplitTemplate, Tie, assign, link, pattern
 from ckpt2hf.targets import GPT2
 from ckpt2hf.tensors import DType, Meta
 
-SPEC = ModelSpec(
-    layers=2,
-    d_model=6,
-    heads=3,
-    head_dim=2,
-    d_ff=10,
-    vocab=11,
-    context=5,
-    norm_placement=NormPlacement.PRE,
-    norm_eps=1e-5,
-    norm_bias=True,
-    final_norm=True,
-    activation=Activation.GELU,
-    attention_scale=AttentionScale("head_dim**-0.5"),
-    qkv_bias=True,
-    out_bias=True,
-    mlp_bias=True,
-    head_bias=False,
-    tied=False,
-)
+if TYPE_CHECKING:
+    from ckpt2hf.ir.spec import ModelSpec
+
+SPEC = replace(support.SPEC, layers=2, d_model=6, heads=3, head_dim=2, d_ff=10, vocab=11, context=5)
 
 
 def metas_of(naming: Naming, spec: ModelSpec) -> dict[str, Meta]:

@@ -10,14 +10,15 @@ import ml_dtypes
 import numpy as np
 import pytest
 
+import support
 from ckpt2hf.ir.slots import slots as slots_of
-from ckpt2hf.ir.spec import Activation, AttentionScale, ModelSpec, NormPlacement
 from ckpt2hf.ops import Mosaic
 from ckpt2hf.tensors import DType, Meta
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from ckpt2hf.ir.spec import ModelSpec
     from ckpt2hf.tensors import Array, Box
 
 _DTYPES = {
@@ -26,26 +27,7 @@ _DTYPES = {
     np.dtype(np.float16): DType.F16,
     np.dtype(ml_dtypes.bfloat16): DType.BF16,
 }
-SPEC = ModelSpec(
-    layers=2,
-    d_model=12,
-    heads=3,
-    head_dim=4,
-    d_ff=20,
-    vocab=31,
-    context=7,
-    norm_placement=NormPlacement.PRE,
-    norm_eps=1e-5,
-    norm_bias=True,
-    final_norm=True,
-    activation=Activation.GELU,
-    attention_scale=AttentionScale("head_dim**-0.5"),
-    qkv_bias=True,
-    out_bias=True,
-    mlp_bias=True,
-    head_bias=False,
-    tied=False,
-)
+SPEC = dataclasses.replace(support.SPEC, layers=2, d_model=12, heads=3, head_dim=4, d_ff=20, vocab=31, context=7)
 
 
 @dataclass(frozen=True, eq=False)

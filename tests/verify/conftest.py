@@ -13,35 +13,16 @@ import torch
 from safetensors.torch import save_file
 
 from ckpt2hf.ir.slots import slots as slots_of
-from ckpt2hf.ir.spec import Activation, AttentionScale, ModelSpec, NormPlacement
 from ckpt2hf.tensors import DType, Meta
+from support import SPEC
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
+    from ckpt2hf.ir.spec import ModelSpec
     from ckpt2hf.tensors import Array, Box
 
-SPEC = ModelSpec(
-    layers=3,
-    d_model=24,
-    heads=3,
-    head_dim=8,
-    d_ff=40,
-    vocab=61,
-    context=20,
-    norm_placement=NormPlacement.PRE,
-    norm_eps=1e-5,
-    norm_bias=True,
-    final_norm=True,
-    activation=Activation.GELU,
-    attention_scale=AttentionScale("head_dim**-0.5"),
-    qkv_bias=True,
-    out_bias=True,
-    mlp_bias=True,
-    head_bias=False,
-    tied=False,
-)
 GPT2_MODULES = {
     "embed": "transformer.drop",
     "layers.{i}.attn": "transformer.h.{i}.attn",
