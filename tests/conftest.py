@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from safetensors.numpy import load_file
 
+from support import MUTANTS, Tally
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
@@ -74,3 +76,14 @@ def python_5x() -> Path:
     if not python.exists():
         pytest.fail(f"{python} does not exist: run `make setup-5x`, or name an interpreter in CKPT2HF_PYTHON_5X")
     return python
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """How many mutants were made and killed, added up over all tests and worker processes."""
+    total = Tally()
+    for report in terminalreporter.stats.get("", []):
+        for name, counts in getattr(report, "user_properties", ()):
+            if name == MUTANTS:
+                total.add(*counts)
+    if total.made:
+        terminalreporter.write_line(str(total))

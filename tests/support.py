@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from typing import Any
 
 from ckpt2hf.ir.spec import Activation, AttentionScale, ModelSpec, NormPlacement
@@ -42,3 +43,30 @@ FLAGS: dict[str, dict[str, Any]] = {
     "ng_video": {"dialect": "karpathy-lecture", "facts": ("attention_scale=head_dim**-0.5",)},
 }
 """What the user says about each golden checkpoint."""
+
+MUTANTS = "mutants"
+"""The property of a test's report that holds its tally."""
+
+
+@dataclass
+class Tally:
+    """How many mutants of each kind were made and stopped."""
+
+    made: dict[str, int] = field(default_factory=dict)
+    killed: dict[str, int] = field(default_factory=dict)
+
+    def __call__(self, kind: str, *, killed: bool) -> bool:
+        """Counts one mutant; whether it survived."""
+        self.made[kind] = self.made.get(kind, 0) + 1
+        self.killed[kind] = self.killed.get(kind, 0) + killed
+        return not killed
+
+    def __str__(self) -> str:
+        kinds = ", ".join(f"{self.killed[kind]} of {made} {kind}" for kind, made in self.made.items())
+        return f"mutants: {sum(self.killed.values())} killed of {sum(self.made.values())} ({kinds})"
+
+    def add(self, made: dict[str, int], killed: dict[str, int]) -> None:
+        """Adds another tally's counts."""
+        for kind, count in made.items():
+            self.made[kind] = self.made.get(kind, 0) + count
+            self.killed[kind] = self.killed.get(kind, 0) + killed[kind]

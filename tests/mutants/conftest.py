@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import tempfile
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,7 +23,7 @@ from ckpt2hf.verify.function import check_function
 from ckpt2hf.verify.probes import make_probes
 from ckpt2hf.verify.structure import check_structure
 from ckpt2hf.verify.weights import load_slots, tensor
-from support import FLAGS
+from support import FLAGS, MUTANTS, Tally
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -124,45 +124,12 @@ def _failed(checks: tuple[Check, ...]) -> list[Check]:
     return [check for check in checks if not check.passed]
 
 
-@dataclass
-class Tally:
-    """How many mutants of each kind were made and stopped."""
-
-    made: dict[str, int] = field(default_factory=dict)
-    killed: dict[str, int] = field(default_factory=dict)
-
-    def __call__(self, kind: str, *, killed: bool) -> bool:
-        """Counts one mutant; whether it survived."""
-        self.made[kind] = self.made.get(kind, 0) + 1
-        self.killed[kind] = self.killed.get(kind, 0) + killed
-        return not killed
-
-    def __str__(self) -> str:
-        kinds = ", ".join(f"{self.killed[kind]} of {made} {kind}" for kind, made in self.made.items())
-        return f"mutants: {sum(self.killed.values())} killed of {sum(self.made.values())} ({kinds})"
-
-
-_MUTANTS = "mutants"
-
-
 @pytest.fixture
 def tally(request: pytest.FixtureRequest) -> Iterator[Tally]:
     """One test's count; it travels with the test's report, also from the worker processes of pytest-xdist."""
     counted = Tally()
     yield counted
-    request.node.user_properties.append((_MUTANTS, [counted.made, counted.killed]))
-
-
-def pytest_terminal_summary(terminalreporter: Any) -> None:
-    total = Tally()
-    for report in terminalreporter.stats.get("", []):
-        for name, (made, killed) in (p for p in getattr(report, "user_properties", ()) if p[0] == _MUTANTS):
-            assert name == _MUTANTS
-            for kind, count in made.items():
-                total.made[kind] = total.made.get(kind, 0) + count
-                total.killed[kind] = total.killed.get(kind, 0) + killed[kind]
-    if total.made:
-        terminalreporter.write_line(str(total))
+    request.node.user_properties.append((MUTANTS, [counted.made, counted.killed]))
 
 
 @pytest.fixture(scope="session")
