@@ -20,11 +20,13 @@ from ckpt2hf.output.disk import explained
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from contextlib import AbstractContextManager
     from pathlib import Path
 
     from ckpt2hf.output import WrittenWeights
     from ckpt2hf.tensors import Array
 
+    Tmpfs = Callable[[str], AbstractContextManager[Path]]
     Write = Callable[..., WrittenWeights]
 
 CALLS = [(os, "pwrite"), (os, "fsync"), (os, "open"), (os, "mkdir"), (os, "rename"), (os, "ftruncate"), (io, "open")]
@@ -120,15 +122,10 @@ def test_too_little_space_is_found_before_anything_is_written(
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount")
+@pytest.mark.mount
 @pytest.mark.parametrize("unseen", [0, 1, 2], ids=["before", "reserving", "writing"])
-def test_a_disk_that_is_really_full(write: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, unseen: int) -> None:
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=1m", "none", str(disk)]
-    if subprocess.run(mount, check=False, capture_output=True).returncode:
-        pytest.skip("this machine lets nobody mount")
-    try:
+def test_a_disk_that_is_really_full(write: Write, tmpfs: Tmpfs, monkeypatch: pytest.MonkeyPatch, unseen: int) -> None:
+    with tmpfs("size=1m") as disk:
         if unseen > 0:
             monkeypatch.setattr(weights, "require_space", lambda _directory, _needed: None)
         if unseen > 1:
@@ -138,8 +135,6 @@ def test_a_disk_that_is_really_full(write: Write, tmp_path: Path, monkeypatch: p
         assert "needed" in str(caught.value)
         assert list(disk.iterdir()) == []
         run(write, disk / "out", {"x": np.ones(4, "f4")})
-    finally:
-        subprocess.run(["umount", str(disk)], check=True)  # noqa: S607
 
 
 LIMITED = """
