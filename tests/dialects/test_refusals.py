@@ -127,6 +127,16 @@ EDITS: dict[str, Callable[[State], object]] = {
     "a norm less": lambda s: s.pop("transformer.h.1.ln_2.weight"),
     "one bias less": lambda s: s.pop("transformer.h.1.ln_2.bias"),
     "a layer less in the middle": lambda s: [s.pop(name) for name in list(s) if ".h.0." in name],
+    "a layer far away": lambda s: [
+        s.update({n.replace(".h.1.", ".h.999999999."): s.pop(n)}) for n in list(s) if ".h.1." in n
+    ],
+    "a layer beyond numbers": lambda s: s.update({f"transformer.h.{'9' * 5000}.ln_1.weight": torch.ones(24)}),
+    "a vocabulary of one row repeated": lambda s: s.update(
+        {name: torch.ones(24).expand(10**12, 24) for name in ("transformer.wte.weight", "lm_head.weight")}
+    ),
+    "a mask of one number repeated": lambda s: s.update(
+        {"transformer.h.0.attn.bias": torch.ones(1).expand(1, 1, 10**6, 10**6)}
+    ),
     "a wrong shape": lambda s: s.update({"transformer.h.1.attn.c_proj.weight": torch.ones(24, 12)}),
     "whole numbers": lambda s: s.update({"transformer.ln_f.bias": torch.ones(24, dtype=torch.int64)}),
     "another name": lambda s: s.update({"transformer.final.weight": s.pop("transformer.ln_f.weight")}),

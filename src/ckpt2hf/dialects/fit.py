@@ -50,12 +50,32 @@ def fit(dialect: Dialect, layout: Layout, checkpoint: Checkpoint) -> Fit:
     misfits = [f"{p} is missing" for p in signature.needs if not evidence.matching(p)]
     misfits += [f"{p} is there" for p in signature.forbids if evidence.matching(p)]
     misfits += _orientation(signature, evidence) + _halves(signature, evidence)
+    misfits += _gaps(layout, evidence) + _inflated(evidence)
     if not misfits:
         strangers = collapse(_strangers(layout, evidence))
         misfits += [f"no rule for {name}" for name in strangers[:3]]
         misfits += [f"and {len(strangers) - 3} more"] if len(strangers) > 3 else []  # noqa: PLR2004 - the three shown
     mark = next((found for m in signature.marks if (found := _mark(m, evidence))), None)
     return Fit(dialect, layout, tuple(misfits), mark)
+
+
+def _gaps(layout: Layout, evidence: Evidence) -> list[str]:
+    """Counted names that are not numbered 0, 1, 2 …: a count would make up what is missing, however much that is."""
+    found = []
+    for source in (source for sources in layout.facts.values() for source in sources if source.count):
+        values = [source.count.match(name) or {} for name in evidence.matching(source.count)] if source.count else []
+        numbers = {each[source.of] for each in values}
+        if numbers and max(numbers) + 1 != len(numbers):
+            missing = next(number for number in range(len(numbers) + 1) if number not in numbers)
+            found.append(f"{source.count} is numbered up to {max(numbers)}, but {missing} is missing")
+    return found
+
+
+def _inflated(evidence: Evidence) -> list[str]:
+    """Tensors that repeat the same few numbers: no codebase saves such weights, and they can claim any size."""
+    refs = evidence.checkpoint.tensors.items()
+    names = [name for name, ref in refs if ref.meta.nbytes > ref.storage.nbytes]
+    return [f"{name} is larger than what is stored of it" for name in collapse(names)]
 
 
 def _strangers(layout: Layout, evidence: Evidence) -> list[str]:

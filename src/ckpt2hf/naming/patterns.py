@@ -14,7 +14,9 @@ VARIABLES = {"i": "layer", "h": "head"}
 """Every variable a pattern may hold, and what it counts."""
 
 _FIELD = re.compile(r"\{([^{}]*)\}")
-_NUMBER = re.compile(r"(?<![0-9A-Za-z_])(0|[1-9][0-9]{0,8})(?![0-9A-Za-z_])")
+_INDEX = "0|[1-9][0-9]{0,8}"
+"""A layer or head number as code writes it; longer ones are somebody's joke."""
+_NUMBER = re.compile(rf"(?<![0-9A-Za-z_])({_INDEX})(?![0-9A-Za-z_])")
 
 
 @dataclass(frozen=True)
@@ -42,7 +44,7 @@ class Pattern:
     @cached_property
     def _regex(self) -> re.Pattern[str]:
         literals = _FIELD.split(self.text)
-        parts = [re.escape(part) if k % 2 == 0 else f"(?P<{part}>0|[1-9][0-9]*)" for k, part in enumerate(literals)]
+        parts = [re.escape(part) if k % 2 == 0 else f"(?P<{part}>{_INDEX})" for k, part in enumerate(literals)]
         return re.compile("".join(parts))
 
     def format(self, values: Mapping[str, int]) -> str:
