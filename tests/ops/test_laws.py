@@ -199,3 +199,18 @@ def test_comparison_is_of_bits() -> None:
     a, b = Mosaic.of(Held(nan.copy(), DType.F32)), Mosaic.of(Held(nan.copy(), DType.F32))
     assert identical(a, b)
     assert first_difference(a, Mosaic.of(Held(zero, DType.F32))) == (1,)
+
+
+@given(st.lists(st.integers(1, 9), max_size=3).map(tuple), DTYPES, st.data())
+def test_the_first_difference_is_found_wherever_it_is(
+    shape: tuple[int, ...], dtype: DType, data: st.DataObject
+) -> None:
+    same = held(shape, dtype)
+    raw = np.ascontiguousarray(same.load()).reshape(-1).view(np.uint8).copy()
+    at = data.draw(st.integers(0, raw.size - 1))
+    raw[at] ^= 1
+    other = Mosaic.of(Held(raw.view(dtype.numpy).reshape(shape), dtype))
+    assert first_difference(same, other) == tuple(int(k) for k in np.unravel_index(at // dtype.itemsize, shape))
+    turned = [m.permute(range(len(shape))[::-1]) for m in (same, other)]
+    assert first_difference(turned[0], turned[1]) is not None
+    assert identical(same, held(shape, dtype))
