@@ -212,14 +212,6 @@ class TensorRef:
         """A tensor that fills its storage in row-major order."""
         return cls(meta, storage, 0, packed_strides(meta.shape))
 
-    @property
-    def is_packed(self) -> bool:
-        """Whether the elements lie in row-major order without gaps."""
-        return self.meta.size <= 1 or all(
-            n == 1 or stride == packed
-            for n, stride, packed in zip(self.meta.shape, self.strides, packed_strides(self.meta.shape), strict=True)
-        )
-
     def load(self) -> Array:
         """The elements as a read-only view into the mapped file."""
         item = self.meta.dtype.itemsize

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from ckpt2hf.checkpoints import lookup
 from ckpt2hf.dialects.fact import Fact, Origin
-from ckpt2hf.ir.spec import parse_field, plain
+from ckpt2hf.ir.spec import parse_field
 from ckpt2hf.ops import identical
 
 if TYPE_CHECKING:
@@ -136,10 +136,6 @@ class Evidence:
             return None
         return a // b, Origin.DERIVED, f"{over} / {under}"
 
-    def _equals(self, source: FactSource, known: Callable[[str], Any]) -> _Found:
-        assert source.equals is not None  # noqa: S101 - the kind says so
-        return plain(known(source.equals)), Origin.DERIVED, source.equals
-
     def _ask(self, _source: FactSource, _known: Callable[[str], Any]) -> _Found:
         return None
 
@@ -156,5 +152,4 @@ _FINDERS: dict[str, Callable[[Evidence, FactSource, Callable[[str], Any]], _Foun
     "same": Evidence._same,  # noqa: SLF001
     "present": Evidence._present,  # noqa: SLF001
     "quotient": Evidence._quotient,  # noqa: SLF001
-    "equals": Evidence._equals,  # noqa: SLF001
 }

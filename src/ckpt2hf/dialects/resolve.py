@@ -15,8 +15,6 @@ if TYPE_CHECKING:
     from ckpt2hf.checkpoints import Checkpoint
     from ckpt2hf.dialects.schema import FactSource, Layout
 
-DERIVED = frozenset({"quotient", "equals"})
-"""Sources that only do arithmetic on other fields."""
 USUAL_CHOICES = {
     "activation": [plain(a) for a in Activation],
     "norm_placement": [plain(p) for p in NormPlacement],
@@ -74,7 +72,7 @@ class _State:
         chosen = self._choose(name, found)
         if chosen:
             self.facts[name] = chosen
-        elif all(source.kind in DERIVED for source in sources):
+        elif all(source.quotient for source in sources):
             self._cannot_derive(name, sources)
         elif name not in self.questions:
             asked = next((source for source in sources if source.ask and self.evidence.holds(source.when)), None)

@@ -52,7 +52,7 @@ class When(_Table):
     """Metadata paths that must not be there."""
 
 
-SOURCES = ("count", "shape", "meta", "side", "module", "const", "ask", "same", "present", "quotient", "equals")
+SOURCES = ("count", "shape", "meta", "side", "module", "const", "ask", "same", "present", "quotient")
 
 
 class FactSource(_Table):
@@ -83,8 +83,6 @@ class FactSource(_Table):
     """Whether tensors of this name exist."""
     quotient: tuple[str, str] | None = None
     """One field divided by another, without remainder."""
-    equals: str | None = None
-    """Another field's value."""
     map: dict[str, bool | int | float | str] = Field(default_factory=dict)
     """Translates what was found; a value that is not listed is not understood and does not count."""
     when: When = Field(default_factory=When)

@@ -33,8 +33,3 @@ class Verdict:
     def proved(self) -> bool:
         """Whether something was checked and all of it held."""
         return bool(self.checks) and all(check.passed for check in self.checks)
-
-    @property
-    def failures(self) -> tuple[Check, ...]:
-        """The checks that did not hold."""
-        return tuple(check for check in self.checks if not check.passed)
