@@ -6,6 +6,9 @@ TORCH ?= torch==2.13.0
 TORCH_INDEX ?=
 WORKERS ?= 2
 PYTEST_ARGS ?=
+# The name of the container image, and what is said to uv when the versions in it are locked anew.
+IMAGE ?= ckpt2hf
+LOCK_ARGS ?=
 
 VENV := .venv
 VENV_5X := .venv-5x
@@ -13,7 +16,7 @@ INSTALL_TORCH = -m pip install $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX)) '
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup setup-5x demo test lint docs ci bench
+.PHONY: help setup setup-5x browser demo test lint docs ci bench bench-batch image image-cuda image-test lock
 
 help: ## List what can be made
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -22,12 +25,19 @@ setup: $(VENV)/.made ## Make .venv, with ckpt2hf and everything its development 
 
 setup-5x: $(VENV_5X)/.made ## Make .venv-5x, where transformers 5.x reads what ckpt2hf wrote
 
+browser: ## Install Chromium for the tests of the batch page, with apt
+	@if ! command -v chromium >/dev/null || ! command -v chromedriver >/dev/null; then \
+	  apt-get update -qq && DEBIAN_FRONTEND=noninteractive \
+	    apt-get install -qq --yes --no-install-recommends chromium chromium-driver fonts-dejavu-core; \
+	fi
+
 demo: setup ## Convert the trained example, compare its losses before and after, and prove it
 	PATH="$(CURDIR)/$(VENV)/bin:$$PATH" bash scripts/demo.sh
 
-# One thread per test process: several processes with a thread pool each would fight over the cores.
+# One thread per test process: several processes with a thread pool each would fight over the cores. The tests of the
+# container image are apart: they need an engine (image-test).
 test: setup setup-5x ## Run all tests
-	OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest -n $(WORKERS) $(PYTEST_ARGS)
+	OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest -n $(WORKERS) -m 'not image' $(PYTEST_ARGS)
 
 lint: setup ## Check style, formatting, types and the direction of imports
 	$(VENV)/bin/ruff check
@@ -44,6 +54,24 @@ ci: ## Do what continuous integration does, from nothing
 
 bench: setup ## Measure time and memory against hand-written ways
 	$(VENV)/bin/python scripts/bench.py
+
+bench-batch: setup ## Measure a batch against a hand-written script, and its coordinator
+	$(VENV)/bin/python scripts/bench_batch.py
+	$(VENV)/bin/python scripts/simulate_batch.py
+
+image: ## Build the container image ckpt2hf:cpu and say how large it is
+	IMAGE='$(IMAGE)' TORCH='$(TORCH)' TORCH_INDEX='$(TORCH_INDEX)' bash scripts/image.sh cpu
+
+image-cuda: ## Build the container image ckpt2hf:cuda, several gigabytes
+	IMAGE='$(IMAGE)' bash scripts/image.sh cuda
+
+# In one process: each test has containers of its own at work.
+image-test: setup image ## Run the tests of the container image, with a Docker engine
+	engine=$$(bash scripts/docker-engine.sh up) && eval "$$engine" && \
+	  CKPT2HF_IMAGE='$(IMAGE):cpu' $(VENV)/bin/python -m pytest -m image --durations=8 $(PYTEST_ARGS)
+
+lock: ## Write the versions and hashes of what is in the image anew
+	PYTHON='$(PYTHON)' TORCH='$(TORCH)' LOCK_ARGS='$(LOCK_ARGS)' bash scripts/lock.sh
 
 # A half-made environment would look finished to the next run, so it is removed.
 $(VENV)/bin/python $(VENV_5X)/bin/python:

@@ -18,11 +18,13 @@ from typer.models import OptionInfo
 
 import ckpt2hf.errors
 import ckpt2hf.ir.spec
+import ckpt2hf.report.batch
 import ckpt2hf.report.report
 from ckpt2hf.api import dialects
 from ckpt2hf.cli.commands import app, dialects_app
 from ckpt2hf.errors import Ckpt2hfError
 from ckpt2hf.ir.spec import FIELDS, parse_field
+from ckpt2hf.report.batch import BATCH_SCHEMA, Status
 from ckpt2hf.report.report import SCHEMA
 from dialect_pages import dialect_rows, every_dialect, plain_text, table
 
@@ -60,6 +62,7 @@ def pages() -> dict[str, str]:
     """Every page with a generated part, as it should be, by its path in the repository."""
     parts = {
         "README.md": dialect_rows,
+        "docs/batch-report.md": batch_report,
         "docs/cli.md": commands,
         "docs/dialects.md": every_dialect,
         "docs/errors.md": errors,
@@ -143,14 +146,25 @@ def errors() -> str:
     return table(("code", "exception", "exit", "meaning"), rows)
 
 
-# --- the report
+# --- the reports
 
 
 def report() -> str:
     """The tree of conversion.json, from its root."""
-    kinds = field_docs(ckpt2hf.report.report)
-    parts = [f"Version {SCHEMA} of the schema.\n"]
-    for name, (doc, fields) in sorted(kinds.items(), key=lambda item: item[0] != "Report"):
+    return tree(ckpt2hf.report.report, "Report", SCHEMA)
+
+
+def batch_report() -> str:
+    """The tree of batch.json, from its root, and the words it has for what became of a job."""
+    words = table(("status", ""), ((f"`{value}`", said) for value, said in member_docs(Status)))
+    return f"{tree(ckpt2hf.report.batch, 'BatchReport', BATCH_SCHEMA)}\n## Status\n\n{Status.__doc__}\n\n{words}"
+
+
+def tree(module: ModuleType, root: str, schema: int) -> str:
+    """Every dataclass of a module, from its root."""
+    kinds = {name: found for name, found in field_docs(module).items() if found[1]}
+    parts = [f"Version {schema} of the schema.\n"]
+    for name, (doc, fields) in sorted(kinds.items(), key=lambda item: item[0] != root):
         rows = ((f"`{field}`", f"`{kind}`", said) for field, kind, said in fields)
         parts.append(f"## {name}\n\n{doc}\n\n{table(('field', 'type', ''), rows)}")
     return "\n".join(parts)
@@ -172,6 +186,18 @@ def field_docs(module: ModuleType) -> dict[str, tuple[str, list[tuple[str, str, 
             fields.append((ast.unparse(part.target), ast.unparse(part.annotation), said))
         found[node.name] = (ast.get_docstring(node) or "", fields)
     return found
+
+
+def member_docs(kind: type[Enum]) -> list[tuple[str, str]]:
+    """Of every member of an enumeration: its value and the text below it. Raises TypeError where there is none."""
+    body = ast.parse(inspect.getsource(kind)).body[0]
+    if not isinstance(body, ast.ClassDef):
+        raise TypeError(f"{kind} is no class")
+    said = [getattr(getattr(node, "value", None), "value", None) for node in body.body]
+    texts = [text for text, before in zip(said[1:], body.body, strict=False) if isinstance(before, ast.Assign)]
+    if len(texts) != len(kind) or not all(isinstance(text, str) for text in texts):
+        raise TypeError(f"a member of {kind.__name__} has no text below it")
+    return [(str(member.value), str(text)) for member, text in zip(kind, texts, strict=True)]
 
 
 # --- facts

@@ -5,6 +5,7 @@ from ckpt2hf.dialects import dialect, dialect_text, dialects
 from ckpt2hf.errors import Ckpt2hfError
 from ckpt2hf.output import WeightFormat
 from ckpt2hf.plan import Plan
+from ckpt2hf.remote import path_or_url
 from ckpt2hf.report import Report, VerdictReport
 from ckpt2hf.run import REPORT, Progress, Request, Understanding, Writing, convert, inspect, plan, prove
 from ckpt2hf.tensors import DType
@@ -30,6 +31,7 @@ __all__ = [
     "dialects",
     "inspect",
     "open_checkpoint",
+    "path_or_url",
     "plan",
     "prove",
 ]

@@ -116,6 +116,19 @@ class VerificationError(Ckpt2hfError):
     code = "verify"
 
 
+class ResourceError(Ckpt2hfError):
+    """The machine or the container does not allow the memory this takes; nothing was begun."""
+
+    code = "resources"
+    exit_code = 2
+
+
+class UnreachableError(Ckpt2hfError):
+    """A store or a server did not answer, or not sensibly, however often it was asked; that can pass."""
+
+    code = "unreachable"
+
+
 class BrokenPromiseError(Ckpt2hfError):
     """An internal invariant failed: a bug in ckpt2hf."""
 

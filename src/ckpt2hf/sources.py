@@ -15,10 +15,13 @@ from threading import Event
 from typing import TYPE_CHECKING
 
 from ckpt2hf.errors import CheckpointError, NotFoundError
+from ckpt2hf.remote import is_remote
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
     from pathlib import Path
+
+    from ckpt2hf.remote.store import Entry
 
 CHUNK = 1 << 26
 """Bytes hashed at a time: so many that the thread seldom has to wait for its turn in the interpreter."""
@@ -31,15 +34,26 @@ class Stamp:
     nbytes: int
     mtime_ns: int
     inode: int
+    etag: str | None = None
+    """What the store of a remote file calls this version of it."""
 
 
 def stamp(path: Path) -> Stamp:
-    """The stamp of a file as it is now. Raises NotFoundError."""
+    """The stamp of a file as it is now. Raises NotFoundError, UnreachableError."""
+    if is_remote(path):
+        entry = path.look_again()
+        if entry is None:
+            raise NotFoundError(f"there is no {path} any more", where=str(path))
+        return _stamp_of(entry)
     try:
         status = path.stat()
     except OSError as error:
         raise NotFoundError(f"cannot open {path}", details=[str(error)], where=str(path)) from error
     return Stamp(status.st_size, status.st_mtime_ns, status.st_ino)
+
+
+def _stamp_of(entry: Entry) -> Stamp:
+    return Stamp(entry.nbytes, entry.mtime_ns, 0, entry.etag)
 
 
 def sha256_of(path: Path, progress: Callable[[int], None] | None = None) -> str:
@@ -65,7 +79,10 @@ class _StoppedError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Sources:
-    """Files that are stamped when they are first named, and hashed by a thread of their own."""
+    """Files that are stamped when they are first named, and hashed by a thread of their own.
+
+    A remote file is not hashed, because that would fetch all of it: the store's own word for its version stands in.
+    """
 
     pool: ThreadPoolExecutor
     stop: Event
@@ -73,19 +90,25 @@ class Sources:
     digests: dict[Path, Future[str]] = field(default_factory=dict)
 
     def watch(self, files: Iterable[Path]) -> None:
-        """Stamp these files, and begin to hash them, unless that was done before. Raises NotFoundError."""
+        """Stamp these files, and begin to hash the local ones, unless that was done before. Raises NotFoundError."""
         for path in files:
             if path not in self.stamps:
-                self.stamps[path] = stamp(path)
-                self.digests[path] = self.pool.submit(sha256_of, path, self._go_on)
+                # Of a remote file, the one that was there when its first byte was read.
+                self.stamps[path] = _stamp_of(path.entry) if is_remote(path) else stamp(path)
+                if not is_remote(path):
+                    self.digests[path] = self.pool.submit(sha256_of, path, self._go_on)
 
     def _go_on(self, _nbytes: int) -> None:
         if self.stop.is_set():
             raise _StoppedError
 
     def sha256(self) -> Mapping[Path, str]:
-        """The digest of every file; waits for the ones not done."""
+        """The digest of every local file; waits for the ones not done."""
         return {path: digest.result() for path, digest in self.digests.items()}
+
+    def etags(self) -> Mapping[Path, str]:
+        """What the stores of remote files call the versions that were read, where they have words for them."""
+        return {path: seen.etag for path, seen in self.stamps.items() if seen.etag}
 
     def require_unchanged(self) -> None:
         """Refuse to go on if a file was touched since it was first named. Raises CheckpointError."""
@@ -105,7 +128,7 @@ def watched(source: Path) -> Iterator[Sources]:
     pool = ThreadPoolExecutor(1, thread_name_prefix="sha256")
     sources = Sources(pool, stop)
     try:
-        if os.path.isfile(source):  # noqa: PTH113 - unlike Path.is_file it never raises; reading says what is wrong
+        if not is_remote(source) and os.path.isfile(source):  # noqa: PTH113 - unlike Path.is_file it never raises; reading says what is wrong
             sources.watch([source])
         yield sources
     finally:

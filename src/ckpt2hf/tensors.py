@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import enum
 import math
-import mmap
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
@@ -12,10 +11,10 @@ import ml_dtypes
 import numpy as np
 from numpy.typing import NDArray
 
-from ckpt2hf.errors import CheckpointError, NotFoundError
+from ckpt2hf.errors import CheckpointError
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from ckpt2hf.files import Span
 
 Array: TypeAlias = NDArray[Any]
 """Elements of any type."""
@@ -131,36 +130,6 @@ class Meta:
         return f"[{', '.join(map(str, self.shape))}] {self.dtype.torch_name}"
 
 
-class MappedFile:
-    """One file mapped read-only: the bytes every `TensorRef` points into."""
-
-    def __init__(self, path: Path) -> None:
-        """Map the file; an empty one has an empty view. Raises NotFoundError, CheckpointError."""
-        self.path = path
-        try:
-            with path.open("rb") as file:
-                self.size = file.seek(0, 2)
-                self.view = memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) if self.size else b"")
-        except (FileNotFoundError, PermissionError) as error:
-            raise NotFoundError(f"cannot open {path}", details=[error.strerror or str(error)]) from error
-        except (OSError, ValueError) as error:
-            raise CheckpointError(f"cannot map {path}", details=[str(error)], where=str(path)) from error
-
-
-@dataclass(frozen=True, slots=True)
-class Span:
-    """A run of bytes of a mapped file, such as one storage. Spans are equal when they are the same bytes."""
-
-    file: MappedFile
-    start: int
-    nbytes: int
-
-    @property
-    def view(self) -> memoryview:
-        """The bytes themselves, not copied."""
-        return self.file.view[self.start : self.start + self.nbytes]
-
-
 class Readable(Protocol):
     """Anything that has a shape and a type and can produce any box of its elements."""
 
@@ -213,16 +182,28 @@ class TensorRef:
         return cls(meta, storage, 0, packed_strides(meta.shape))
 
     def load(self) -> Array:
-        """The elements as a read-only view into the mapped file."""
-        item = self.meta.dtype.itemsize
-        strides = tuple(stride * item for stride in self.strides)
-        if not self.meta.size:
-            return np.empty(self.meta.shape, self.meta.dtype.numpy)
-        return np.ndarray(self.meta.shape, self.meta.dtype.numpy, self.storage.view, self.offset * item, strides)
+        """The elements as a read-only view into the file."""
+        return self.read(tuple(slice(0, n) for n in self.meta.shape))
 
     def read(self, box: Box) -> Array:
-        """The elements of a box, as a view."""
-        return self.load()[box]
+        """The elements of a box, as a view. Of the file, only the bytes from the first to the last of them are used."""
+        shape, dtype = tuple(part.stop - part.start for part in box), self.meta.dtype.numpy
+        if 0 in shape:
+            return np.empty(shape, dtype)
+        first = self.offset + sum(part.start * stride for part, stride in zip(box, self.strides, strict=True))
+        last = first + sum((n - 1) * stride for n, stride in zip(shape, self.strides, strict=True))
+        item = dtype.itemsize
+        view = self.storage.part(first * item, (last - first + 1) * item)
+        return np.ndarray(shape, dtype, view, 0, tuple(stride * item for stride in self.strides))
+
+    @property
+    def extent(self) -> tuple[int, int]:
+        """Where its elements lie in the file, from the first to the last: `(start, nbytes)`."""
+        if not self.meta.size:
+            return self.storage.start, 0
+        item = self.meta.dtype.itemsize
+        last = sum((n - 1) * stride for n, stride in zip(self.meta.shape, self.strides, strict=True))
+        return self.storage.start + self.offset * item, (last + 1) * item
 
     def same_place(self, other: TensorRef) -> bool:
         """Whether both are the very same window of the very same bytes: tied by storage."""

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from ckpt2hf.checkpoints import archive
 from ckpt2hf.errors import CheckpointError
-from ckpt2hf.tensors import MappedFile
+from ckpt2hf.files import MappedFile
 
 if TYPE_CHECKING:
     from pathlib import Path

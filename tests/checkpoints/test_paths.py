@@ -243,3 +243,24 @@ def test_what_is_no_regular_file_is_refused(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     with pytest.raises(CheckpointError, match="neither a file nor a directory"):
         open_checkpoint(tmp_path / "pipe")
+
+
+def test_one_shard_of_several_is_not_taken_for_the_whole(tmp_path: Path) -> None:
+    for k in (1, 2):
+        save_file({f"w{k}": torch.zeros(2)}, tmp_path / f"model-0000{k}-of-00002.safetensors")
+    shard = tmp_path / "model-00001-of-00002.safetensors"
+    with pytest.raises(CheckpointError, match="one part of a checkpoint") as refused:
+        open_checkpoint(shard)
+    assert refused.value.details == ("model-00002-of-00002.safetensors",)
+    (tmp_path / "model.safetensors.index.json").write_text("{}", encoding="utf-8")
+    with pytest.raises(UsageError, match="one part") as refused_with_index:
+        open_checkpoint(shard)
+    assert refused_with_index.value.remedies == (str(tmp_path / "model.safetensors.index.json"),)
+
+
+def test_one_rank_of_several_is_not_taken_for_the_whole(tmp_path: Path) -> None:
+    torch.save({"w": torch.zeros(2)}, tmp_path / "consolidated.00.pth")
+    assert set(open_checkpoint(tmp_path / "consolidated.00.pth").tensors) == {"w"}
+    torch.save({"w": torch.zeros(2)}, tmp_path / "consolidated.01.pth")
+    with pytest.raises(CheckpointError, match="one part"):
+        open_checkpoint(tmp_path / "consolidated.00.pth")

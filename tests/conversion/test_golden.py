@@ -113,5 +113,5 @@ def test_report_accounts_for_every_source_tensor(
     tensors = plan(Request(source=every_golden.path, **flags[every_golden.name])).checkpoint.tensors
     assert used | left_out == set(tensors)
     assert not used & left_out
-    assert json.loads((out / "conversion.json").read_text(encoding="utf-8")) == json.loads(json.dumps(report.as_json()))
+    assert json.loads((out / "conversion.json").read_text(encoding="utf-8")) == json.loads(json.dumps(report.lasting()))
     assert set(load_file(out / "model.safetensors")) == {tensor.name for tensor in report.tensors}

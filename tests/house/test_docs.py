@@ -26,6 +26,8 @@ FILES = {
     "az_llm_100m_final.pt": MINI / "az_llm_mini_final.pt",
     "out/ckpt.pt": GOLDEN / "nanogpt_bias" / "checkpoint.pt",
     "out/chargpt/model.pt": GOLDEN / "mingpt" / "checkpoint.pt",
+    "runs/shakespeare/ckpt.pt": GOLDEN / "nanogpt_bias" / "checkpoint.pt",
+    "runs/chargpt/model.pt": GOLDEN / "mingpt" / "checkpoint.pt",
 }
 """What a reader has under the names of the examples."""
 NUMBER = re.compile(r"\d+(\.\d+)?(e[+-]\d+)?")
@@ -47,6 +49,7 @@ class Example:
 
 BLOCK = re.compile(r"```sh\n(ckpt2hf [^\n]+)\n```\n(?:\n```text\n(.*?)```)?", re.DOTALL)
 EXAMPLES = [Example(command, shown) for command, shown in BLOCK.findall(README)]
+MANIFEST = "".join(re.findall(r"```toml\n(.*?)```", README, re.DOTALL))
 PYTHON = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
 
 
@@ -54,6 +57,7 @@ def lay_out(folder: Path) -> None:
     for name, source in FILES.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(source, folder / name)
+    (folder / "runs" / "ckpt2hf.toml").write_text(MANIFEST, encoding="utf-8")
 
 
 def comparable(text: str) -> list[str]:

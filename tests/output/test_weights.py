@@ -20,8 +20,9 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes
 
 from ckpt2hf.errors import BrokenPromiseError
+from ckpt2hf.files import MappedFile, Span
 from ckpt2hf.output import WeightFormat, WeightOptions, write_weights
-from ckpt2hf.tensors import DType, MappedFile, Meta, Span, TensorRef
+from ckpt2hf.tensors import DType, Meta, TensorRef
 
 if TYPE_CHECKING:
     from collections.abc import Callable

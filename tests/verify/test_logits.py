@@ -80,8 +80,8 @@ def test_a_tiny_context_is_no_obstacle(kit: Any, tmp_path: Path, context: int) -
 def test_the_last_position_is_asked_even_where_a_full_context_is_too_dear(
     kit: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("ckpt2hf.verify.probes.AFFORDABLE", 0)
-    monkeypatch.setattr("ckpt2hf.verify.probes.SHORT", 6)
+    monkeypatch.setattr("ckpt2hf.verify.effort.AFFORDABLE", 0)
+    monkeypatch.setattr("ckpt2hf.verify.effort.SHORT", 6)
     weights = kit.draw(kit.spec)
     state = kit.state(kit.spec, weights)
     directory = kit.write(tmp_path, kit.config(kit.spec), state)

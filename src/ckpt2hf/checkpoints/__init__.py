@@ -1,6 +1,24 @@
 """Reading checkpoints: one module per container format; nothing is imported, nothing is called."""
 
 from ckpt2hf.checkpoints.checkpoint import Checkpoint, Inert, Module, Record, lookup
+from ckpt2hf.checkpoints.names import PREPARED, ending
 from ckpt2hf.checkpoints.opening import open_checkpoint
+from ckpt2hf.checkpoints.side import OWN_SETTINGS, own_settings, table
+from ckpt2hf.checkpoints.survey import Found, Survey, survey
 
-__all__ = ["Checkpoint", "Inert", "Module", "Record", "lookup", "open_checkpoint"]
+__all__ = [
+    "OWN_SETTINGS",
+    "PREPARED",
+    "Checkpoint",
+    "Found",
+    "Inert",
+    "Module",
+    "Record",
+    "Survey",
+    "ending",
+    "lookup",
+    "open_checkpoint",
+    "own_settings",
+    "survey",
+    "table",
+]

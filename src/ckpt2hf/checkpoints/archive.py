@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, NoReturn
 
 from ckpt2hf.errors import CheckpointError
-from ckpt2hf.tensors import Span
+from ckpt2hf.files import Span
 
 if TYPE_CHECKING:
-    from ckpt2hf.tensors import MappedFile
+    from ckpt2hf.files import MappedFile
 
 _END = struct.Struct("<4s4H2LH")
 _END64_LOCATOR = struct.Struct("<4sLQL")
@@ -70,12 +70,12 @@ def _refuse(file: MappedFile, what: str, detail: str = "", cause: BaseException 
 
 def _find_directory(file: MappedFile) -> _Directory:
     tail_start = max(0, file.size - MAX_COMMENT - _END.size)
-    tail = bytes(file.view[tail_start:])
+    tail = bytes(file.bytes_at(tail_start, file.size))
     found = tail.rfind(b"PK\x05\x06")
     if found < 0:
         _refuse(file, "it has no end", "the directory at the end of the file is missing: the file is truncated")
     at = tail_start + found
-    _, disk, first_disk, here, total, nbytes, start, _ = _END.unpack_from(file.view, at)
+    _, disk, first_disk, here, total, nbytes, start, _ = _END.unpack(file.bytes_at(at, _END.size))
     if _FULL16 in (here, total) or _FULL32 in (nbytes, start):
         wide = _zip64(file, at)
         if wide:
@@ -87,12 +87,12 @@ def _find_directory(file: MappedFile) -> _Directory:
 
 def _zip64(file: MappedFile, end: int) -> _Directory | None:
     locator = end - _END64_LOCATOR.size
-    if locator < 0 or bytes(file.view[locator : locator + 4]) != b"PK\x06\x07":
+    if locator < 0 or bytes(file.bytes_at(locator, 4)) != b"PK\x06\x07":
         return None
-    _, _, at, _ = _END64_LOCATOR.unpack_from(file.view, locator)
-    if at > locator or bytes(file.view[at : at + 4]) != b"PK\x06\x06":
+    _, _, at, _ = _END64_LOCATOR.unpack(file.bytes_at(locator, _END64_LOCATOR.size))
+    if at > locator or bytes(file.bytes_at(at, 4)) != b"PK\x06\x06":
         _refuse(file, "its zip64 directory is not where it should be")
-    _, _, _, _, disk, first_disk, here, total, nbytes, start = _END64.unpack_from(file.view, at)
+    _, _, _, _, disk, first_disk, here, total, nbytes, start = _END64.unpack(file.bytes_at(at, _END64.size))
     if disk or first_disk or here != total:
         _refuse(file, "it is split over several files")
     return _checked(file, _Directory(start, nbytes, total), at)
@@ -107,19 +107,20 @@ def _checked(file: MappedFile, directory: _Directory, end: int) -> _Directory:
 
 
 def _entries(file: MappedFile, directory: _Directory) -> list[_Entry]:
-    entries, at, end = [], directory.start, directory.start + directory.nbytes
+    entries, at, end = [], 0, directory.nbytes
+    view = file.bytes_at(directory.start, directory.nbytes)
     for _ in range(directory.entries):
         if at + _ENTRY.size > end:
             _refuse(file, "its directory ends early")
-        fields = _ENTRY.unpack_from(file.view, at)
+        fields = _ENTRY.unpack_from(view, at)
         signature, flags, method = fields[0], fields[3], fields[4]
         packed, nbytes, name_length, extra_length, comment_length = fields[8:13]
         header = fields[16]
         at += _ENTRY.size
         if signature != b"PK\x01\x02" or at + name_length + extra_length + comment_length > end:
             _refuse(file, "its directory is damaged")
-        name = bytes(file.view[at : at + name_length]).decode("utf-8")
-        extra = file.view[at + name_length : at + name_length + extra_length]
+        name = bytes(view[at : at + name_length]).decode("utf-8")
+        extra = view[at + name_length : at + name_length + extra_length]
         nbytes, packed, header = _widened(extra, (nbytes, packed, header))
         at += name_length + extra_length + comment_length
         if flags & _ENCRYPTED:
@@ -145,13 +146,14 @@ def _widened(extra: memoryview, values: tuple[int, int, int]) -> tuple[int, int,
 
 def _spans(file: MappedFile, directory: _Directory, entries: list[_Entry]) -> dict[str, Span]:
     placed: dict[str, Span] = {}
+    file.prefetch((entry.header, _LOCAL.size) for entry in entries)
     for entry in entries:
         _check_name(file, entry.name)
         if entry.name in placed:
             _refuse(file, "two records have the same name", entry.name)
         if entry.header + _LOCAL.size > directory.start:
             _refuse(file, "a record lies outside the archive", entry.name)
-        local = _LOCAL.unpack_from(file.view, entry.header)
+        local = _LOCAL.unpack(file.bytes_at(entry.header, _LOCAL.size))
         start = entry.header + _LOCAL.size + local[9] + local[10]
         if local[0] != b"PK\x03\x04":
             _refuse(file, "a record does not begin where the directory says", entry.name)

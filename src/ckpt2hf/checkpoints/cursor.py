@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import struct
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ckpt2hf.files import Span
 
 MAX_LINE = 1 << 24
 """Bytes of the longest line a text opcode may have."""
@@ -33,28 +37,52 @@ class Budget:
 
 
 class Cursor:
-    """A view of bytes and a position in it. Every read is checked against the bytes left; raises ValueError."""
+    """A run of bytes and a position in it. Every read is checked against the bytes left; raises ValueError.
 
-    def __init__(self, view: memoryview, position: int = 0) -> None:
-        self.view = view
+    It looks at the bytes through a window that moves on with it, so that of a file only what is read has to be there.
+    """
+
+    def __init__(self, source: Span | memoryview, position: int = 0) -> None:
+        self.source = source
         self.position = position
-        self.end = len(view)
+        self.end = len(source) if isinstance(source, memoryview) else source.nbytes
+        self._window = memoryview(b"")
+        self._start = self._stop = position
 
     def byte(self) -> int:
         """The next byte."""
         at = self.position
-        if at >= self.end:
-            raise ValueError("the pickle ends in the middle: the file is truncated")
+        if at >= self._stop:
+            if at >= self.end:
+                raise ValueError("the pickle ends in the middle: the file is truncated")
+            self._look(1)
         self.position = at + 1
-        return self.view[at]
+        return self._window[at - self._start]
 
     def take(self, count: int) -> memoryview:
         """The next `count` bytes, not copied."""
-        at = self.position
-        if count < 0 or count > self.end - at:
-            raise ValueError(f"{count} bytes are declared, {self.end - at} are left: the file is truncated or corrupt")
-        self.position = at + count
-        return self.view[at : at + count]
+        self._require(count)
+        if self.position + count > self._stop:
+            self._look(count)
+        at = self.position - self._start
+        self.position += count
+        return self._window[at : at + count]
+
+    def skip(self, count: int) -> None:
+        """Go past the next `count` bytes."""
+        self._require(count)
+        self.position += count
+
+    def _require(self, count: int) -> None:
+        left = self.end - self.position
+        if count < 0 or count > left:
+            raise ValueError(f"{count} bytes are declared, {left} are left: the file is truncated or corrupt")
+
+    def _look(self, count: int) -> None:
+        """Move the window to the position; at least `count` bytes are in it, if so many are left."""
+        source, at = self.source, self.position
+        self._window = source[at:] if isinstance(source, memoryview) else source.ahead(at, count)
+        self._start, self._stop = at, at + len(self._window)
 
     def number(self, layout: str) -> int:
         """The next integer, laid out as `struct` says."""
@@ -65,7 +93,9 @@ class Cursor:
         """The bytes up to the next newline, which is skipped."""
         at, length = self.position, 64
         while True:
-            chunk = bytes(self.view[at : min(at + length, self.end)])
+            if at + length > self._stop:
+                self._look(length)
+            chunk = bytes(self._window[at - self._start : at - self._start + length])
             found = chunk.find(b"\n")
             if found >= 0:
                 self.position = at + found + 1

@@ -1,7 +1,6 @@
 """Which file of a directory is the checkpoint: one, or an error that names what was seen.
 
-Source: huggingface/accelerate src/accelerate/checkpointing.py and utils/constants.py (names of a saved state);
-huggingface/transformers src/transformers/trainer.py (names beside a checkpoint).
+Source: huggingface/accelerate src/accelerate/checkpointing.py and utils/constants.py (names of a saved state).
 """
 
 from __future__ import annotations
@@ -10,23 +9,17 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ckpt2hf.checkpoints.shards import INDEX_SUFFIX
+from ckpt2hf.checkpoints.names import PREPARED, RANK_FILE, RANK_FOLDER, UNSURE
+from ckpt2hf.checkpoints.survey import Survey, looked, survey
 from ckpt2hf.errors import CheckpointError, NotFoundError, UsageError
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from ckpt2hf.errors import Ckpt2hfError
+
 ACCELERATE = "accelerate directory"
-_SUFFIXES = (".safetensors", ".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle", ".tar")
-_NOT_WEIGHTS = re.compile(
-    r"(optimizer|scheduler|sampler|dl_state_dict|scaler|random_states|rng_state|custom_checkpoint|training_args"
-    r"|tokenizer|vocab|meta|train|val|test|merges|params_shape)([-_.0-9].*)?\.(bin|pt|pth|pkl|pickle|ckpt)"
-)
-"""Names of optimizer, random and data loader state, of tokenizers and of token files."""
 _SAVED_STATE = re.compile(r"(random_states_\d+\.pkl|optimizer(_\d+)?\.bin|scheduler(_\d+)?\.bin|sampler(_\d+)?\.bin)")
-_SHARD = re.compile(r"(.+)-\d+-of-\d+\.(safetensors|bin|pt)")
-_PREPARED = re.compile(r"(?:pytorch_)?(model(?:_\d+)?)\.(safetensors|bin)(?:\.index\.json)?")
-"""What accelerate and transformers call the weights; numbered if several models were prepared."""
 _SHOWN = 12
 
 
@@ -44,18 +37,24 @@ class Choice:
 def choose(folder: Path, weights_key: str | None) -> Choice:
     """The one checkpoint in a directory. Raises UsageError if there are several, CheckpointError if none."""
     try:
-        names = sorted(entry.name for entry in folder.iterdir() if entry.is_file())
+        inside = list(folder.iterdir())
+        names = sorted(entry.name for entry in inside if entry.is_file())
+        folders = sorted(entry.name for entry in inside if entry.is_dir())
     except OSError as error:
         raise NotFoundError(f"cannot list {folder}", details=[str(error)], where=str(folder)) from error
     _refuse_other_formats(folder, names)
-    candidates = _candidates(folder, names)
+    seen = _seen(folder, names, folders)
+    candidates = sorted(found.source for found in seen.found if found.source)
+    parts = [name for found in seen.found if not found.source for name in (*found.files, *found.folders)]
+    if parts:
+        raise _parts(folder, parts, candidates)
     is_state = any(_SAVED_STATE.fullmatch(name) for name in names)
-    container = ACCELERATE if is_state and all(_PREPARED.fullmatch(name) for name in candidates) else None
+    container = ACCELERATE if is_state and all(PREPARED.fullmatch(name) for name in candidates) else None
     if not candidates:
-        raise _none(folder, names)
+        raise _none(folder, names, folders)
     if len(candidates) == 1:
         return Choice(folder / candidates[0], container, weights_key)
-    models = {match[1]: name for name in candidates if (match := _PREPARED.fullmatch(name))}
+    models = {match[1]: name for name in candidates if (match := PREPARED.fullmatch(name))}
     if len(models) == len(candidates):
         if weights_key in models:
             return Choice(folder / models[weights_key], container, None)
@@ -73,24 +72,35 @@ def choose(folder: Path, weights_key: str | None) -> Choice:
     )
 
 
-def _candidates(folder: Path, names: list[str]) -> list[str]:
-    indexes = [name for name in names if name.endswith(INDEX_SUFFIX)]
-    files = [n for n in names if n.lower().endswith(_SUFFIXES) and not _NOT_WEIGHTS.fullmatch(n)]
-    joined = {name.removesuffix(INDEX_SUFFIX).rpartition(".")[0] for name in indexes}
-    shards = [name for name in files if _SHARD.fullmatch(name)]
-    orphans = [name for name in shards if _SHARD.fullmatch(name)[1] not in joined]  # type: ignore[index]
-    whole = [name for name in files if name not in shards]
-    if orphans and not whole and not indexes:
-        raise CheckpointError(
-            "the shards in this directory have no index",
-            details=orphans[:_SHOWN],
-            where=str(folder),
-            remedies=["fetch the *.index.json that belongs to them"],
+def _seen(folder: Path, names: list[str], folders: list[str]) -> Survey:
+    """What is in the directory. Contents are looked at only where names alone leave several candidates, or none."""
+    by_name = survey(folder, names, folders, look=_by_ending)
+    if len(by_name.found) == 1:
+        return by_name
+    looked_at = survey(folder, names, folders, look=looked)
+    return looked_at if looked_at.found else by_name
+
+
+def _by_ending(_folder: Path, name: str) -> str | None:
+    return None if name.lower().endswith(UNSURE) else "unknown"
+
+
+def _parts(folder: Path, parts: list[str], others: list[str]) -> Ckpt2hfError:
+    """What to say about parts of a model that cannot be put together; `others` are whole checkpoints beside them."""
+    if RANK_FOLDER.fullmatch(parts[0]):
+        what, remedy = "the model is split over the ranks that trained it", "merge it with Megatron's tools/checkpoint"
+    elif RANK_FILE.fullmatch(parts[0]):
+        what, remedy = "the model is split over the ranks that trained it", "merge it with the code that saved it"
+    elif parts[0] == "checkpoint_metadata.json":
+        what, remedy = (
+            "this is a nanotron checkpoint, a file for each tensor",
+            "convert it with nanotron's own examples",
         )
-    every = [*indexes, *whole, *orphans]
-    # Hugging Face directories may hold the same weights twice; safetensors is the one that cannot run anything.
-    safe = {m[1] for n in every if (m := _PREPARED.fullmatch(n)) and m[2] == "safetensors"}
-    return [n for n in every if not ((m := _PREPARED.fullmatch(n)) and m[2] == "bin" and m[1] in safe)]
+    else:
+        what, remedy = "the shards in this directory have no index", "fetch the *.index.json that belongs to them"
+    named = [f"or name another checkpoint: {folder / name}" for name in others[:_SHOWN]]
+    kind = UsageError if others else CheckpointError
+    return kind(what, details=parts[:_SHOWN], where=str(folder), remedies=[remedy, *named])
 
 
 def _refuse_other_formats(folder: Path, names: list[str]) -> None:
@@ -108,12 +118,11 @@ def _refuse_other_formats(folder: Path, names: list[str]) -> None:
         )
 
 
-def _none(folder: Path, names: list[str]) -> CheckpointError:
-    seen = names[:_SHOWN]
-    folders = sorted(f"{entry.name}/" for entry in folder.iterdir() if entry.is_dir())[:_SHOWN]
+def _none(folder: Path, names: list[str], folders: list[str]) -> CheckpointError:
+    shown = [f"{name}/" for name in folders[:_SHOWN]]
     return CheckpointError(
         "there is no checkpoint in this directory",
-        details=[f"files: {', '.join(seen) or 'none'}", f"directories: {', '.join(folders) or 'none'}"],
+        details=[f"files: {', '.join(names[:_SHOWN]) or 'none'}", f"directories: {', '.join(shown) or 'none'}"],
         where=str(folder),
         remedies=["name the checkpoint file itself"],
     )

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import difflib
+import re
 from typing import TYPE_CHECKING
 
-from ckpt2hf.checkpoints import beside, directories, prefixes, shards, side, single, weights
+from ckpt2hf.checkpoints import beside, directories, names, prefixes, shards, side, single, weights
 from ckpt2hf.checkpoints.checkpoint import Checkpoint
 from ckpt2hf.checkpoints.inert import settle_all
-from ckpt2hf.errors import CheckpointError, NotFoundError
+from ckpt2hf.errors import CheckpointError, Ckpt2hfError, NotFoundError, UsageError
+from ckpt2hf.remote import is_remote
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -19,6 +21,7 @@ LIGHTNING_MARK = "pytorch-lightning_version"
 """Source: Lightning-AI/pytorch-lightning src/lightning/pytorch/trainer/connectors/checkpoint_connector.py."""
 SAFETENSORS_NOTES = "safetensors"
 MAX_SIBLINGS = 2000
+MAX_SHOWN = 12
 
 
 def open_checkpoint(path: Path, *, weights_key: str | None = None) -> Checkpoint:
@@ -27,6 +30,8 @@ def open_checkpoint(path: Path, *, weights_key: str | None = None) -> Checkpoint
     `weights_key` says which weights, where there are several: a dotted path in the file's tree, or the name of one
     of the models of a saved accelerate state. Raises NotFoundError, CheckpointError, UsageError.
     """
+    if is_remote(path):
+        path = path.afresh()  # what an earlier run has seen there may be another version
     choice = _choose(path, weights_key)
     file = choice.file
     loaded = shards.read(file) if file.name.endswith(shards.INDEX_SUFFIX) else single.read(file)
@@ -54,6 +59,7 @@ def _choose(path: Path, weights_key: str | None) -> directories.Choice:
         if path.is_dir():
             return directories.choose(path, weights_key)
         if path.is_file():
+            _refuse_part(path)
             return directories.Choice(path, None, weights_key)
         there = path.exists()
     except (OSError, ValueError) as error:
@@ -63,11 +69,32 @@ def _choose(path: Path, weights_key: str | None) -> directories.Choice:
     raise NotFoundError(f"there is no {path}", remedies=_similar(path))
 
 
+def _refuse_part(path: Path) -> None:
+    """Refuse a file that is a part of a model by its name: with the first layers alone it could look complete.
+
+    Raises UsageError where the whole can be named, CheckpointError elsewhere.
+    """
+    shard, rank = names.SHARD.fullmatch(path.name), names.RANK_FILE.fullmatch(path.name)
+    if not shard and not rank:
+        return
+    siblings = [entry.name for entry in path.parent.iterdir()]
+    form = re.compile(re.sub(r"\d+", r"\\d+", re.escape(path.name)))
+    others = [name for name in siblings if name != path.name and form.fullmatch(name)]
+    if rank and not others:
+        return  # the only rank there was
+    index = [name for name in siblings if (match := names.INDEX.fullmatch(name)) and shard and match[1] == shard[1]]
+    what = f"{path.name} is one part of a checkpoint that was saved in several files"
+    if index:
+        raise UsageError(what, where=str(path), remedies=[str(path.with_name(index[0]))])
+    remedy = "fetch the *.index.json that belongs to it" if shard else "join the parts with the code that saved them"
+    raise CheckpointError(what, details=sorted(others)[:MAX_SHOWN], where=str(path), remedies=[remedy])
+
+
 def _similar(path: Path) -> list[str]:
     """Siblings whose names are close to the one that is not there."""
     try:
-        names = [entry.name for entry, _ in zip(path.parent.iterdir(), range(MAX_SIBLINGS), strict=False)]
-    except OSError:
+        there = [entry.name for entry, _ in zip(path.parent.iterdir(), range(MAX_SIBLINGS), strict=False)]
+    except (OSError, Ckpt2hfError):
         return [f"the directory {path.parent} is not there either"]
-    close = difflib.get_close_matches(path.name, names, n=3, cutoff=0.5)
+    close = difflib.get_close_matches(path.name, there, n=3, cutoff=0.5)
     return [f"did you mean {path.parent / name} ?" for name in close]

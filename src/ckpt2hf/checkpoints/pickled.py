@@ -5,36 +5,28 @@ Source: pytorch/pytorch torch/serialization.py (_legacy_save, _legacy_load), tor
 
 from __future__ import annotations
 
+import struct
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
-
-import numpy as np
 
 from ckpt2hf.checkpoints import torch_objects
 from ckpt2hf.checkpoints.cursor import Budget, Cursor
 from ckpt2hf.checkpoints.unpickling import BROKEN, unpickle
 from ckpt2hf.checkpoints.values import Storage
 from ckpt2hf.errors import CheckpointError
-from ckpt2hf.tensors import MappedFile, Span
+from ckpt2hf.files import MappedFile, Span
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Iterable, Iterator
 
 LEGACY = "torch file (before 1.6)"
 PLAIN = "plain pickle"
 MAGIC = 0x1950A86A20F9469CFC6C
 PROTOCOL = 1001
+COUNT = 8
+"""Bytes of the element count before each storage."""
 NESTED_COST = 50
 """Steps that opening a nested file costs."""
-
-
-class _Decoded(MappedFile):
-    """Bytes that an old pickle protocol wrote as text, decoded: they lie nowhere in the file as they are."""
-
-    def __init__(self, path: Path, data: bytes) -> None:  # no file to map
-        self.path = path
-        self.size = len(data)
-        self.view = memoryview(data)
 
 
 class _Nested:
@@ -63,18 +55,11 @@ class _Nested:
 
 
 def _span_of(file: MappedFile, blob: memoryview | bytes) -> Span:
-    """Where a blob lies in the file: a pickle's bytes are views of it unless they had to be decoded."""
-    if isinstance(blob, memoryview):
-        start = _offset_in(file.view, blob)
-        if start is not None:
-            return Span(file, start, len(blob))
-    return Span(_Decoded(file.path, bytes(blob)), 0, len(blob))
-
-
-def _offset_in(whole: memoryview, part: memoryview) -> int | None:
-    if part.obj is not whole.obj or not len(part):
-        return None
-    return int(np.frombuffer(part, np.uint8).ctypes.data - np.frombuffer(whole, np.uint8).ctypes.data)
+    """Where a blob lies in the file: a pickle's bytes are views of it unless an old protocol wrote them as text."""
+    start = file.offset_of(blob) if isinstance(blob, memoryview) else None
+    if start is None:
+        return Span(MappedFile.of_bytes(file.path, bytes(blob)), 0, len(blob))
+    return Span(file, start, len(blob))
 
 
 @dataclass(slots=True)
@@ -120,7 +105,7 @@ def read(file: MappedFile) -> tuple[object, str]:
 
 
 def _read_span(span: Span, budget: Budget) -> tuple[object, str]:
-    cursor, where = Cursor(span.view), str(span.file.path)
+    cursor, where = Cursor(span), str(span.file.path)
     first = unpickle(cursor, _Nested(span.file, budget), budget, where=where)
     if isinstance(first, int) and first == MAGIC:
         try:
@@ -132,7 +117,7 @@ def _read_span(span: Span, budget: Budget) -> tuple[object, str]:
                 where=where,
                 remedies=["copy or download the file again, it may be truncated"],
             ) from error
-    if cursor.position < cursor.end and bytes(span.view[cursor.position : cursor.position + 64]).strip():
+    if cursor.position < cursor.end and bytes(span.part(cursor.position, 64)).strip():
         raise CheckpointError(
             "there is more in this file than one pickle",
             details=[f"the pickle ends at byte {cursor.position} of {cursor.end}"],
@@ -154,7 +139,7 @@ def _legacy(span: Span, cursor: Cursor, budget: Budget) -> object:
     tree_at = cursor.position
     unpickle(cursor, stored, budget, where=where)  # only to learn the sizes of the storages
     stored.placed = _place(span, cursor, stored.declared, unpickle(cursor, stored, budget, where=where))
-    return unpickle(Cursor(span.view, tree_at), stored, budget, where=where)
+    return unpickle(Cursor(span, tree_at), stored, budget, where=where)
 
 
 def _key(value: object) -> str:
@@ -169,14 +154,23 @@ def _place(span: Span, cursor: Cursor, declared: dict[str, tuple[str, int, int]]
     if not isinstance(keys, list):
         raise TypeError("the list of storages is no list")
     placed: dict[str, Span] = {}
+    span.file.prefetch(_counts(span.start + cursor.position, [declared[key] for key in map(_key, keys)]))
     for key in map(_key, keys):
         name, item, numel = declared[key]
-        found = cursor.number("<q")
+        (found,) = struct.unpack("<q", span.part(cursor.position, COUNT))
+        cursor.skip(COUNT)
         if found != numel or key in placed:
             raise ValueError(f"storage {key} should have {numel} elements of {name}, it has {found}")
         placed[key] = Span(span.file, span.start + cursor.position, numel * item)
-        cursor.take(numel * item)
+        cursor.skip(numel * item)
     missing = declared.keys() - placed.keys()
     if missing:
         raise LookupError(f"storage {min(missing)} is not in the file")
     return placed
+
+
+def _counts(at: int, storages: Iterable[tuple[str, int, int]]) -> Iterator[tuple[int, int]]:
+    """Where the element count before each storage is, if the counts are as declared: `(start, nbytes)`."""
+    for _, item, numel in storages:
+        yield at, COUNT
+        at += COUNT + numel * item

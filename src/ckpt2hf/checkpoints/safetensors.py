@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, NoReturn
 
 from ckpt2hf.checkpoints.values import shown
 from ckpt2hf.errors import CheckpointError
-from ckpt2hf.tensors import DType, Meta, Span, TensorRef
+from ckpt2hf.files import Span
+from ckpt2hf.tensors import DType, Meta, TensorRef
 
 if TYPE_CHECKING:
-    from ckpt2hf.tensors import MappedFile
+    from ckpt2hf.files import MappedFile
 
 TITLE = "safetensors file"
 MAX_HEADER = 100_000_000
@@ -58,11 +59,11 @@ def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
 def _header(file: MappedFile) -> tuple[dict[str, object], int]:
     if file.size < _LENGTH:
         _refuse(file, "it is shorter than its own length field")
-    (length,) = struct.unpack("<Q", file.view[:_LENGTH])
+    (length,) = struct.unpack("<Q", file.bytes_at(0, _LENGTH))
     if length > MAX_HEADER or length > file.size - _LENGTH:
         _refuse(file, f"its header should have {length} bytes, the file has {file.size}: truncated, or another format")
     try:
-        header = json.loads(str(file.view[_LENGTH : _LENGTH + length], "utf-8"), object_pairs_hook=_unique)
+        header = json.loads(str(file.bytes_at(_LENGTH, length), "utf-8"), object_pairs_hook=_unique)
     except (ValueError, RecursionError) as error:
         _refuse(file, str(error) or type(error).__name__, error)
     if not isinstance(header, dict):

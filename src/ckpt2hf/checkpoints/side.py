@@ -25,11 +25,21 @@ def read(folder: Path) -> dict[str, dict[str, Inert]]:
     for name, error in ((MODEL_CONFIG, CheckpointError), (OWN_SETTINGS, UsageError)):
         path = folder / name
         if path.is_file():
-            found[name] = _table(path, error)
+            found[name] = table(path, error)
     return found
 
 
-def _table(path: Path, error: type[Ckpt2hfError]) -> dict[str, Inert]:
+def own_settings(folder: Path) -> dict[str, Inert] | None:
+    """What `ckpt2hf.toml` in a folder holds; None if there is none. Raises UsageError, NotFoundError."""
+    path = folder / OWN_SETTINGS
+    try:
+        return table(path, UsageError) if path.is_file() else None
+    except (OSError, ValueError):  # a folder that cannot be looked into, or no path at all: opening it says so
+        return None
+
+
+def table(path: Path, error: type[Ckpt2hfError]) -> dict[str, Inert]:
+    """The table in a JSON or TOML file. Raises `error` for one that is damaged, NotFoundError."""
     remedies = [f"correct {path.name}, or move it away"]
     try:
         with path.open("rb") as file:

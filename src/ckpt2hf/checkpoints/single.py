@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from ckpt2hf.checkpoints import pickled, safetensors, sniff, torch_zip
-from ckpt2hf.tensors import MappedFile
+from ckpt2hf.files import MappedFile
 
 if TYPE_CHECKING:
     from pathlib import Path

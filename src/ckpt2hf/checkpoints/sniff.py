@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from ckpt2hf.errors import CheckpointError
 
 if TYPE_CHECKING:
-    from ckpt2hf.tensors import MappedFile
+    from ckpt2hf.files import MappedFile
 
 
 class Kind(enum.Enum):
@@ -59,13 +59,13 @@ _TEXT_PICKLE_STARTS = b"(])}cIFLSVNKJG"
 
 def kind(file: MappedFile) -> Kind:
     """Which container this is. Raises CheckpointError that says what the file looks like instead."""
-    head = bytes(file.view[:512])
+    head = bytes(file.bytes_at(0, 512))
     if head.startswith(b"PK"):
         return Kind.ZIP
     _refuse_known(file, head)
     if _is_safetensors(file, head):
         return Kind.SAFETENSORS
-    ends_like_pickle = bytes(file.view[-2:]).rstrip().endswith(b".")
+    ends_like_pickle = bytes(file.bytes_at(max(file.size - 2, 0), 2)).rstrip().endswith(b".")
     if head[0] == _PICKLE_MAGIC or (head[0] in _TEXT_PICKLE_STARTS and ends_like_pickle):
         return Kind.PICKLE
     suffix = file.path.suffix.lower()

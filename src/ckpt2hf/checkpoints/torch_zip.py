@@ -14,7 +14,7 @@ from ckpt2hf.checkpoints.values import Storage
 from ckpt2hf.errors import CheckpointError
 
 if TYPE_CHECKING:
-    from ckpt2hf.tensors import MappedFile, Span
+    from ckpt2hf.files import MappedFile, Span
 
 TITLE = "torch zip file"
 PICKLE = "data.pkl"
@@ -80,11 +80,12 @@ def read(file: MappedFile) -> object:
     root = roots.pop()
     _check_byte_order(records.get(f"{root}byteorder"), where)
     pickle = records[f"{root}{PICKLE}"]
-    return unpickle(Cursor(pickle.view), _Records(records, root), Budget(), where=f"{where}, {root}{PICKLE}")
+    file.prefetch([(pickle.start, pickle.nbytes)])
+    return unpickle(Cursor(pickle), _Records(records, root), Budget(), where=f"{where}, {root}{PICKLE}")
 
 
 def _check_byte_order(span: Span | None, where: str) -> None:
-    order = bytes(span.view[:16]).strip() if span else b"little"
+    order = bytes(span.part(0, 16)).strip() if span else b"little"
     if order != b"little":
         raise CheckpointError(
             f"the tensors are stored in {order.decode('ascii', 'replace')}-endian byte order",

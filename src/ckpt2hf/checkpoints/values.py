@@ -9,7 +9,8 @@ from ckpt2hf.checkpoints.checkpoint import Record
 from ckpt2hf.tensors import TensorRef
 
 if TYPE_CHECKING:
-    from ckpt2hf.tensors import DType, Span
+    from ckpt2hf.files import Span
+    from ckpt2hf.tensors import DType
 
 MAX_INT_BITS = 128
 MAX_SHOWN = 200

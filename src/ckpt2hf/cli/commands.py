@@ -9,6 +9,7 @@ import typer
 
 from ckpt2hf import __version__
 from ckpt2hf.cli import options as o
+from ckpt2hf.cli.batch import batch, report
 from ckpt2hf.cli.console import OUT, show_json
 from ckpt2hf.cli.options import LevelName
 from ckpt2hf.sources import watched
@@ -62,6 +63,7 @@ def convert(
         bool, typer.Option("--allow-nonfinite", help="Convert weights that hold NaN or infinity.")
     ] = False,
     threads: o.Threads = 0,
+    scratch: o.Scratch = None,
     as_json: o.Json = False,
     quiet: o.Quiet = False,
 ) -> None:
@@ -80,6 +82,7 @@ def convert(
             force=force,
             allow_nonfinite=allow_nonfinite,
             threads=threads,
+            scratch=scratch,
         )
         with shown(quiet=quiet or as_json) as progress:
             report = convert(asked, writing, progress, sources)
@@ -89,6 +92,10 @@ def convert(
         show_report(report, quiet=quiet)
     if not report.verdict.proved:
         raise typer.Exit(1)
+
+
+app.command()(batch)
+app.command()(report)
 
 
 @app.command()
@@ -139,7 +146,14 @@ def inspect(
 def verify(
     directory: Annotated[Path, typer.Argument(metavar="DIR", help="A converted directory.", show_default=False)],
     against: Annotated[
-        Path, typer.Option("--against", metavar="PATH", help="The checkpoint it was made from.", show_default=False)
+        Path,
+        typer.Option(
+            "--against",
+            metavar="PATH",
+            help="The checkpoint it was made from.",
+            show_default=False,
+            parser=o.path_or_url,
+        ),
     ],
     *,
     level: Annotated[LevelName, typer.Option("--level", help="How much is proved.")] = LevelName.LOGITS,

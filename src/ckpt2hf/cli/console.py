@@ -88,15 +88,6 @@ def wrapped(text: str, width: int | None) -> list[str]:
     )
 
 
-def size(nbytes: float) -> str:
-    """Bytes for people, in powers of 1000."""
-    for unit in ("B", "kB", "MB"):
-        if nbytes < 1000:  # noqa: PLR2004 - the unit's ratio
-            return f"{nbytes:.0f} {unit}" if unit == "B" else f"{nbytes:.1f} {unit}"
-        nbytes /= 1000
-    return f"{nbytes:.2f} GB"
-
-
 def _labelled(stream: Console, label: str, colour: str, lines: Sequence[str], style: str) -> None:
     for k, line in enumerate(lines or [""]):
         shown = Text.assemble((label if k == 0 else " " * len(label), colour), (line, style))

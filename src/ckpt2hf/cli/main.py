@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, NoReturn
 from ckpt2hf.cli.commands import app
 from ckpt2hf.cli.console import show_error
 from ckpt2hf.errors import BrokenPromiseError, Ckpt2hfError
+from ckpt2hf.remote import shown
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -36,7 +37,7 @@ def main() -> NoReturn:
     except SystemExit as exit_:
         code = exit_.code if isinstance(exit_.code, int) else int(exit_.code is not None)
     except Ckpt2hfError as error:
-        show_error(error, sys.argv[1:])
+        show_error(error, [shown(word) for word in sys.argv[1:]])
         code = error.exit_code
     except _Stopped as stopped:
         print("\nckpt2hf: stopped; nothing was left half-written", file=sys.stderr)  # noqa: T201

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import enum
-import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from ckpt2hf.errors import UsageError
+from ckpt2hf.remote import path_or_url
 
 if TYPE_CHECKING:
     from ckpt2hf.api import DType, Request, WeightFormat
@@ -25,9 +25,33 @@ class LevelName(enum.StrEnum):
 
 Source = Annotated[
     Path,
-    typer.Argument(metavar="PATH", help="The checkpoint: a file, or a directory that holds one.", show_default=False),
+    typer.Argument(
+        metavar="PATH",
+        help="The checkpoint: a file, or a directory that holds one; also a URL such as s3://bucket/run/ckpt.pt.",
+        show_default=False,
+        parser=path_or_url,
+    ),
 ]
-Out = Annotated[Path, typer.Option("--output", "-o", metavar="DIR", help="The directory to make.", show_default=False)]
+Out = Annotated[
+    Path,
+    typer.Option(
+        "--output",
+        "-o",
+        metavar="DIR",
+        help="The directory to make; also a URL such as s3://bucket/models/mini.",
+        show_default=False,
+        parser=path_or_url,
+    ),
+]
+Scratch = Annotated[
+    Path | None,
+    typer.Option(
+        "--scratch",
+        metavar="DIR",
+        help="Where to keep what is fetched from a URL or made for one; else where TMPDIR says.",
+        show_default=False,
+    ),
+]
 DialectName = Annotated[
     str | None,
     typer.Option("--dialect", metavar="ID", help="Whose code saved it (see `ckpt2hf dialects`).", show_default=False),
@@ -66,15 +90,6 @@ Threads = Annotated[
     int, typer.Option("--threads", min=0, help="Threads that copy and compare; 0 means one per core, at most 4.")
 ]
 
-_TYPES = {
-    "float32": "float32", "fp32": "float32", "f32": "float32",
-    "bfloat16": "bfloat16", "bf16": "bfloat16",
-    "float16": "float16", "fp16": "float16", "f16": "float16", "half": "float16",
-    "float64": "float64", "fp64": "float64", "f64": "float64",
-}  # fmt: skip
-_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([kmgt]?)(i?)b?", re.IGNORECASE)
-_POWER = {"": 0, "k": 1, "m": 2, "g": 3, "t": 4}
-
 
 def request(
     source: Path,
@@ -102,14 +117,15 @@ def request(
 
 
 def _dtype(name: str | None) -> DType | None:
-    from ckpt2hf.api import DType
+    from ckpt2hf.run import units
 
     if name is None:
         return None
-    known = _TYPES.get(name.lower().removeprefix("torch."))
-    if known is None:
-        raise UsageError(f"--dtype does not know {name!r}", remedies=["float32, bfloat16, float16 or float64"])
-    return DType.from_torch(known)
+    try:
+        return units.number_type(name)
+    except ValueError as error:
+        known = ["float32, bfloat16, float16 or float64"]
+        raise UsageError(f"--dtype does not know {name!r}", remedies=known) from error
 
 
 def formats(text: str) -> tuple[WeightFormat, ...]:
@@ -125,9 +141,11 @@ def formats(text: str) -> tuple[WeightFormat, ...]:
 
 def byte_count(text: str | None) -> int | None:
     """The bytes of `5GB`, `500MiB` or `1000`. Raises UsageError."""
+    from ckpt2hf.run import units
+
     if text is None:
         return None
-    found = _SIZE.fullmatch(text.strip())
-    if not found or float(found[1]) <= 0:
-        raise UsageError(f"--max-shard-size does not know {text!r}", remedies=["--max-shard-size 5GB"])
-    return int(float(found[1]) * (1024 if found[3] else 1000) ** _POWER[found[2].lower()])
+    try:
+        return units.byte_count(text)
+    except ValueError as error:
+        raise UsageError(f"--max-shard-size does not know {text!r}", remedies=["--max-shard-size 5GB"]) from error

@@ -7,12 +7,13 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from ckpt2hf.checkpoints import Record
-from ckpt2hf.cli.console import OUT, room, rows, size
+from ckpt2hf.cli.console import OUT, room, rows
 from ckpt2hf.cli.remedies import folded
 from ckpt2hf.cli.show_report import fact_rows
 from ckpt2hf.dialects import flag
 from ckpt2hf.naming import collapse
 from ckpt2hf.report import fact_reports, plain_tree
+from ckpt2hf.report.wording import size
 from ckpt2hf.tensors import TensorRef
 
 if TYPE_CHECKING:

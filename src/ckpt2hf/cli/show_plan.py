@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from ckpt2hf.cli.console import OUT, rows, size
+from ckpt2hf.cli.console import OUT, rows
 from ckpt2hf.cli.show_report import fact_rows
 from ckpt2hf.naming import collapse, stem
 from ckpt2hf.report import dialect_report, fact_reports, plain_tree, rewrite_reports, tensor_reports
+from ckpt2hf.report.wording import size
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

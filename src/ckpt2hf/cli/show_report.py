@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 from rich.text import Text
 
-from ckpt2hf.cli.console import ERR, OUT, rows, size
+from ckpt2hf.cli.console import ERR, OUT, rows
+from ckpt2hf.report.wording import size
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -33,9 +34,16 @@ def show_report(report: Report, *, quiet: bool) -> None:
     show_verdict(report.verdict, report.output, quiet=quiet)
     if report.verdict.proved and not quiet:
         OUT.print()
-        rows([("use it", f"AutoModelForCausalLM.from_pretrained({str(report.output)!r})", "")])
+        rows([("use it", _use(str(report.output)), "")])
     if not report.verdict.proved:
         ERR.print(f"nothing was written to {report.output}", markup=False)
+
+
+def _use(output: str) -> str:
+    """How the result is loaded; transformers knows no URLs."""
+    if "://" in output:
+        return f"fetch {output}, then AutoModelForCausalLM.from_pretrained on the local directory"
+    return f"AutoModelForCausalLM.from_pretrained({output!r})"
 
 
 def fact_rows(label: str, facts: Iterable[FactReport]) -> Iterator[tuple[str, str, str]]:

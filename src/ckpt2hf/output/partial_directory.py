@@ -8,14 +8,20 @@ from __future__ import annotations
 
 import fcntl
 import os
+import re
 import secrets
 import shutil
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
+from ckpt2hf.remote import is_remote
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+_MARK = ".partial-"
+_RANDOM = re.compile(re.escape(_MARK) + "[0-9a-f]{8}$")
 
 
 @contextmanager
@@ -30,16 +36,29 @@ def locked_partial(out: Path) -> Iterator[Path]:
 
 
 def remove_stale(out: Path) -> None:
-    """Deletes what killed runs for `out` have left. What cannot be locked or deleted stays."""
+    """Deletes what killed runs for `out` have left on this machine. What cannot be locked or deleted stays."""
+    if is_remote(out):
+        return  # an upload looks after that itself
     for path in out.parent.iterdir():
-        if path.name.startswith(f"{out.name}.partial-"):
-            with suppress(OSError):
-                descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
-                try:
-                    fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                    shutil.rmtree(path)
-                finally:
-                    os.close(descriptor)
+        if path.name.startswith(f"{out.name}{_MARK}"):
+            _remove_if_stale(path)
+
+
+def remove_all_stale(directory: Path) -> None:
+    """Deletes what killed runs have left in a directory, whatever they were for. Raises OSError if it is not there."""
+    for path in directory.iterdir():
+        if _RANDOM.search(path.name):
+            _remove_if_stale(path)
+
+
+def _remove_if_stale(path: Path) -> None:
+    with suppress(OSError):
+        descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            shutil.rmtree(path)
+        finally:
+            os.close(descriptor)
 
 
 def _made(out: Path) -> tuple[Path, int]:
@@ -49,7 +68,7 @@ def _made(out: Path) -> tuple[Path, int]:
     locks lets nobody take anything for stale, so there the lock is not missed.
     """
     while True:
-        path = out.with_name(f"{out.name}.partial-{secrets.token_hex(4)}")
+        path = out.with_name(f"{out.name}{_MARK}{secrets.token_hex(4)}")
         path.mkdir()
         try:
             descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)

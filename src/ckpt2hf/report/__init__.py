@@ -1,5 +1,6 @@
 """The one report tree and its renderings."""
 
+from ckpt2hf.report.batch import BATCH_SCHEMA, BatchReport, JobReport, ReasonReport, SkippedReport, Status
 from ckpt2hf.report.build import (
     Outcome,
     build_report,
@@ -8,12 +9,19 @@ from ckpt2hf.report.build import (
     rewrite_reports,
     tensor_reports,
     verdict_report,
+    versions,
 )
 from ckpt2hf.report.report import Report, VerdictReport, plain_tree
 
 __all__ = [
+    "BATCH_SCHEMA",
+    "BatchReport",
+    "JobReport",
     "Outcome",
+    "ReasonReport",
     "Report",
+    "SkippedReport",
+    "Status",
     "VerdictReport",
     "build_report",
     "dialect_report",
@@ -22,4 +30,5 @@ __all__ = [
     "rewrite_reports",
     "tensor_reports",
     "verdict_report",
+    "versions",
 ]

@@ -47,7 +47,9 @@ class Outcome:
     findings: tuple[Finding, ...]
     verdict: Verdict
     digests: Mapping[Path, str]
-    """SHA-256 of every source file."""
+    """SHA-256 of every local source file."""
+    etags: Mapping[Path, str]
+    """What the stores of remote source files call them."""
     options: dict[str, Any]
     """What has to be said again to come to the same plan."""
     seconds: dict[str, float]
@@ -59,8 +61,8 @@ def build_report(plan: Plan, outcome: Outcome) -> Report:
     return Report(
         schema=SCHEMA,
         created=datetime.now(UTC).isoformat(timespec="seconds"),
-        versions=_versions(),
-        source=_source_report(plan, outcome.digests),
+        versions=versions(),
+        source=_source_report(plan, outcome),
         dialect=dialect_report(plan.candidate),
         facts=fact_reports(plan.candidate.resolution.facts),
         spec=plan.spec.as_json(),
@@ -82,7 +84,7 @@ def build_report(plan: Plan, outcome: Outcome) -> Report:
     )
 
 
-def _versions() -> dict[str, str]:
+def versions() -> dict[str, str]:
     """Every program whose version matters to what was written or proved."""
     found = {"ckpt2hf": __version__, "python": platform.python_version()}
     for package in ("numpy", "torch", "transformers"):
@@ -93,13 +95,16 @@ def _versions() -> dict[str, str]:
     return found
 
 
-def _source_report(plan: Plan, digests: Mapping[Path, str]) -> SourceReport:
+def _source_report(plan: Plan, outcome: Outcome) -> SourceReport:
     """Where the weights came from; files are named relative to the checkpoint's directory where they lie in it."""
     at = plan.checkpoint
     base = at.path if at.path.is_dir() else at.path.parent
     files = (
         FileReport(
-            str(path.relative_to(base)) if path.is_relative_to(base) else str(path), path.stat().st_size, digests[path]
+            str(path.relative_to(base)) if path.is_relative_to(base) else str(path),
+            path.stat().st_size,
+            outcome.digests.get(path),
+            outcome.etags.get(path),
         )
         for path in at.files
     )

@@ -8,8 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ckpt2hf.remote import RemotePath
+
 SCHEMA = 1
 """Version of the tree; it grows with every change that a reader could trip over."""
+PASSING = frozenset({"created", "seconds", "peak_memory_bytes"})
+"""Fields about one run rather than its result: shown, but not written to `conversion.json`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +25,9 @@ class FileReport:
     bytes: int
     """Size."""
     sha256: str | None = None
-    """Of the whole file; only source files have one."""
+    """Of the whole file; only source files have one, and of those not the remote ones, which are not read whole."""
+    etag: str | None = None
+    """What the store of a remote source file calls the version that was read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,7 +161,7 @@ class Report:
     schema: int
     """Version of this tree."""
     created: str
-    """UTC, ISO 8601."""
+    """UTC, ISO 8601; not in the file, which is the same whenever it is made."""
     versions: dict[str, str]
     """ckpt2hf, Python and the packages that wrote or proved."""
     source: SourceReport
@@ -193,14 +199,18 @@ class Report:
     options: dict[str, Any]
     """What has to be said again to verify this directory against its source."""
     seconds: dict[str, float]
-    """Time spent, by phase."""
+    """Time spent, by phase; not in the file."""
     peak_memory_bytes: int
-    """Largest resident memory of the process, mapped files included."""
+    """Largest resident memory of the process, mapped files included; not in the file."""
 
     def as_json(self) -> dict[str, Any]:
         """The tree as plain JSON values."""
         tree: dict[str, Any] = plain_tree(self)
         return tree
+
+    def lasting(self) -> dict[str, Any]:
+        """The tree without what differs from run to run: the same conversion done again gives the same file."""
+        return {name: value for name, value in self.as_json().items() if name not in PASSING}
 
 
 def plain_tree(value: Any) -> Any:  # noqa: ANN401, PLR0911 - any tree of ours, one line a kind of node
@@ -213,7 +223,7 @@ def plain_tree(value: Any) -> Any:  # noqa: ANN401, PLR0911 - any tree of ours, 
         return [plain_tree(item) for item in value]
     if isinstance(value, enum.Enum):
         return value.value
-    if isinstance(value, Path):
+    if isinstance(value, Path | RemotePath):
         return str(value)
     if isinstance(value, float) and (value != value or value in (float("inf"), float("-inf"))):  # noqa: PLR0124 - NaN
         return str(value)  # JSON has no word for it

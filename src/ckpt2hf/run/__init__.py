@@ -1,12 +1,14 @@
 """One checkpoint through the pipeline."""
 
 from ckpt2hf.run.convert import REPORT, convert
+from ckpt2hf.run.needs import Needs, needs, too_large
 from ckpt2hf.run.prove import prove
 from ckpt2hf.run.request import Progress, Request, Silence, Writing
 from ckpt2hf.run.understand import Understanding, inspect, plan
 
 __all__ = [
     "REPORT",
+    "Needs",
     "Progress",
     "Request",
     "Silence",
@@ -14,6 +16,8 @@ __all__ = [
     "Writing",
     "convert",
     "inspect",
+    "needs",
     "plan",
     "prove",
+    "too_large",
 ]

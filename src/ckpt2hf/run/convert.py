@@ -4,24 +4,30 @@ from __future__ import annotations
 
 import time
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from ckpt2hf.errors import UsageError
-from ckpt2hf.output import WeightOptions, new_directory, write_json, write_weights
+from ckpt2hf.output import WeightOptions, new_directory, uploaded_directory, write_json, write_weights
+from ckpt2hf.remote import is_remote
 from ckpt2hf.report import Outcome, build_report
+from ckpt2hf.run.fetch import fetch
+from ckpt2hf.run.needs import needs, require_memory
 from ckpt2hf.run.request import Silence
 from ckpt2hf.run.suspicions import suspicions
 from ckpt2hf.run.understand import plan as make_plan
+from ckpt2hf.run.understand import settled
 from ckpt2hf.sources import watched
 from ckpt2hf.verify import Level, prove_left_out, require, verify, warm_up
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator
+    from contextlib import AbstractContextManager
     from pathlib import Path
 
     from ckpt2hf.plan import Plan
     from ckpt2hf.report import Report
+    from ckpt2hf.run.needs import Needs
     from ckpt2hf.run.request import Progress, Request, Writing
     from ckpt2hf.sources import Sources
 
@@ -51,13 +57,19 @@ class _Clock:
 
 
 def convert(
-    request: Request, writing: Writing, progress: Progress | None = None, sources: Sources | None = None
+    request: Request,
+    writing: Writing,
+    progress: Progress | None = None,
+    sources: Sources | None = None,
+    admit: Callable[[Needs], None] | None = None,
 ) -> Report:
     """The report of the conversion. When its verdict is not `proved`, nothing was left under the output's name.
 
-    `sources` are for a caller who began to hash the checkpoint before. Raises every error of reading, understanding,
-    planning and writing; nothing is left then, either.
+    `sources` are for a caller who began to hash the checkpoint before. `admit` is told what the conversion needs before
+    anything is written, and may wait or raise; without one, memory that is not there is refused. Raises every error of
+    reading, understanding, planning and writing; nothing is left then, either.
     """
+    request, writing = _with_scratch(request, writing)
     job = _Job(request, writing, progress or Silence(), _Clock())
     require(writing.level)
     try:
@@ -67,11 +79,17 @@ def convert(
                 plan = make_plan(request)
                 _refuse_overlap(request.source, writing.out)
                 watch.watch(plan.checkpoint.files)
-                left_out = prove_left_out(plan)
+            if admit is None:
+                require_memory(needs(plan, writing))
+            else:
+                admit(needs(plan, writing))
             if writing.level is Level.LOGITS:
                 warm_up()
-            with new_directory(writing.out, force=writing.force) as partial:
-                return _fill(partial, plan, left_out, watch, job)
+            with _directory(job) as partial:
+                if is_remote(request.source):
+                    with job.clock("fetch"):
+                        fetch(plan, job.progress)
+                return _fill(partial, plan, watch, job)
     except _Unproved as unproved:
         return unproved.report
 
@@ -84,9 +102,28 @@ class _Job:
     clock: _Clock
 
 
-def _fill(directory: Path, plan: Plan, left_out: Mapping[str, str], sources: Sources, job: _Job) -> Report:
+def _with_scratch(request: Request, writing: Writing) -> tuple[Request, Writing]:
+    """The same, remote paths told where to keep what they fetch or make."""
+    source, out = request.source, writing.out
+    if writing.scratch and is_remote(source):
+        request = replace(request, source=source.kept_in(writing.scratch))
+    if writing.scratch and is_remote(out):
+        writing = replace(writing, out=out.kept_in(writing.scratch))
+    return request, writing
+
+
+def _directory(job: _Job) -> AbstractContextManager[Path]:
+    """Where the result is made before it has its name."""
+    out, force = job.writing.out, job.writing.force
+    if is_remote(out):
+        return uploaded_directory(out, force=force, phase=job.progress.phase, advance=job.progress.advance)
+    return new_directory(out, force=force)
+
+
+def _fill(directory: Path, plan: Plan, sources: Sources, job: _Job) -> Report:
     """Write, examine and prove the directory. Raises _Unproved when the proof fails."""
     writing = job.writing
+    left_out = prove_left_out(plan)
     with job.clock("write"):
         job.progress.phase("write", plan.nbytes)
         options = WeightOptions(
@@ -117,13 +154,14 @@ def _fill(directory: Path, plan: Plan, left_out: Mapping[str, str], sources: Sou
             findings=findings,
             verdict=verdict,
             digests=digests,
-            options=again(plan, job.request),
+            etags=sources.etags(),
+            options=again(plan, settled(job.request)),
             seconds=job.clock.seconds,
         ),
     )
     if not verdict.proved:
         raise _Unproved(report)
-    write_json(directory / REPORT, report.as_json())
+    write_json(directory / REPORT, report.lasting())
     return report
 
 
@@ -144,7 +182,7 @@ def again(plan: Plan, request: Request) -> dict[str, object]:
 def _refuse_overlap(source: Path, out: Path) -> None:
     """Refuse an output that is the source, or a directory that holds it: `--force` would delete the checkpoint."""
     a, b = source.resolve(), out.resolve()
-    if a == b or a.is_relative_to(b):
+    if is_remote(a) == is_remote(b) and (a == b or a.is_relative_to(b)):
         raise UsageError(
             "the output would replace the checkpoint",
             where=f"{source} -> {out}",

@@ -40,6 +40,8 @@ class Writing:
     level: Level = Level.LOGITS
     force: bool = False
     allow_nonfinite: bool = False
+    scratch: Path | None = None
+    """Directory for what is fetched from a remote source and made for a remote output; None where TMPDIR says."""
     threads: int = 0
     """Threads that copy and compare; 0 for one per available core, at most 4."""
 

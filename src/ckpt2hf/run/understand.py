@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from ckpt2hf.checkpoints import open_checkpoint
 from ckpt2hf.dialects import Candidate, Fit, Said, candidates, detect, fits, merged, said_in_file, said_on_command_line
-from ckpt2hf.errors import UsageError
 from ckpt2hf.plan import Plan, PlanOptions, make_plan
+from ckpt2hf.run.settings_file import beside
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from ckpt2hf.checkpoints import Checkpoint
     from ckpt2hf.run.request import Request
-
-_TOML_WORDS = frozenset({"dialect", "weights_key", "set"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,41 +28,43 @@ class Understanding:
 
 def inspect(request: Request) -> Understanding:
     """What is in the file and what is known about it, decided or not. Raises for unreadable files and bad flags."""
+    request, said = _settings(request)
     checkpoint = open_checkpoint(request.source, weights_key=request.weights_key)
-    named, said = _settings(request, checkpoint)
-    found = candidates(checkpoint, named, said.facts)
-    return Understanding(checkpoint, tuple(fits(checkpoint, named)), tuple(found))
+    found = candidates(checkpoint, request.dialect, said.facts)
+    return Understanding(checkpoint, tuple(fits(checkpoint, request.dialect)), tuple(found))
 
 
 def plan(request: Request) -> Plan:
     """The plan for a request. Raises every reason why there is none."""
+    request, said = _settings(request)
     checkpoint = open_checkpoint(request.source, weights_key=request.weights_key)
-    named, said = _settings(request, checkpoint)
     if request.reference:
         from ckpt2hf.run.ask_code import ask_code  # noqa: PLC0415 - imports torch, only on this explicit request
 
-        candidate = ask_code(checkpoint, named, said, request.reference, request.reference_args)
+        candidate = ask_code(checkpoint, request.dialect, said, request.reference, request.reference_args)
     else:
-        candidate = detect(checkpoint, named, said.facts)
+        candidate = detect(checkpoint, request.dialect, said.facts)
     side = _token_ids(checkpoint.side.get("config.json", {}))
     options = PlanOptions(dtype=request.dtype, token_ids={**side, **said.token_ids})
     return make_plan(checkpoint, candidate, options)
 
 
-def _settings(request: Request, checkpoint: Checkpoint) -> tuple[str | None, Said]:
-    """The dialect's name and the user's facts: the command line first, then `ckpt2hf.toml` beside the checkpoint."""
-    file = checkpoint.side.get("ckpt2hf.toml", {})
-    unknown = sorted(set(file) - _TOML_WORDS)
-    if unknown:
-        raise UsageError(
-            f"ckpt2hf.toml does not know {', '.join(unknown)}",
-            where=str(checkpoint.path.parent),
-            remedies=[f"known words: {', '.join(sorted(_TOML_WORDS))}"],
-        )
-    named = request.dialect or file.get("dialect")
-    if named is not None and not isinstance(named, str):
-        raise UsageError("`dialect` in ckpt2hf.toml must be text", remedies=['dialect = "nanogpt"'])
-    return named, merged(said_on_command_line(request.facts), said_in_file(file))
+def settled(request: Request) -> Request:
+    """The request with what `ckpt2hf.toml` beside the checkpoint says, facts apart: those keep their origin."""
+    file = beside(request.source, request.weights_key)
+    return replace(
+        request,
+        dialect=request.dialect or file.dialect,
+        weights_key=request.weights_key or file.weights_key,
+        dtype=request.dtype or file.dtype,
+    )
+
+
+def _settings(request: Request) -> tuple[Request, Said]:
+    """The request and the user's facts: the command line first, then the file beside the checkpoint."""
+    file = beside(request.source, request.weights_key)
+    said = merged(said_on_command_line(request.facts), said_in_file({"set": file.facts}))
+    return settled(request), said
 
 
 def _token_ids(config: Mapping[str, object]) -> dict[str, int | None]:

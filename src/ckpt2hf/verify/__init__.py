@@ -3,15 +3,18 @@
 from ckpt2hf.verify.health import Finding, Severity, health
 from ckpt2hf.verify.left_out import prove_left_out
 from ckpt2hf.verify.levels import Level, require, verify, warm_up
+from ckpt2hf.verify.memory import LIBRARIES, memory_needed
 from ckpt2hf.verify.verdict import Check, Verdict
 
 __all__ = [
+    "LIBRARIES",
     "Check",
     "Finding",
     "Level",
     "Severity",
     "Verdict",
     "health",
+    "memory_needed",
     "prove_left_out",
     "require",
     "verify",

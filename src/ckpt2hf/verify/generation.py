@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 import transformers
 
+from ckpt2hf.verify.effort import multiply_adds
 from ckpt2hf.verify.huggingface import ForwardError, quiet
-from ckpt2hf.verify.probes import multiply_adds
 from ckpt2hf.verify.reference import reference
 from ckpt2hf.verify.tolerances import float32_tolerance, spread
 from ckpt2hf.verify.verdict import Check

@@ -8,15 +8,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
+from ckpt2hf.verify.effort import SHARP, last, short
+
 if TYPE_CHECKING:
     from ckpt2hf.ir.spec import ModelSpec
-
-SHORT = 48
-"""Tokens of the short sequences."""
-SHARP = 24
-"""Tokens of the float64 sequence: enough for every weight matrix to take part, and a twentieth of the time."""
-AFFORDABLE = 1e10
-"""Multiply-adds of a forward pass, an eighth of a second on two cores, up to which a full context is run."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,14 +42,13 @@ class Probes:
 def make_probes(spec: ModelSpec, seed: int) -> Probes:
     """The probes of a spec: in range, spread over the whole vocabulary, first and last id included."""
     random = np.random.default_rng(seed)
-    short = min(spec.context, SHORT)
-    whole = spec.context if spec.context * multiply_adds(spec) <= AFFORDABLE else short
-    tokens = spread(spec.vocab, 2 * short, random).reshape(2, short)
-    last = spread(spec.vocab, whole, random).reshape(1, whole)
+    few, whole = short(spec), last(spec)
+    first = spread(spec.vocab, 2 * few, random).reshape(2, few)
+    final = spread(spec.vocab, whole, random).reshape(1, whole)
     return Probes(
-        short=Probe(torch.from_numpy(tokens)),
-        last=Probe(torch.from_numpy(last), spec.context - whole),
-        sharp=Probe(torch.from_numpy(tokens[:1, : min(short, SHARP)].copy())),
+        short=Probe(torch.from_numpy(first)),
+        last=Probe(torch.from_numpy(final), spec.context - whole),
+        sharp=Probe(torch.from_numpy(first[:1, : min(few, SHARP)].copy())),
     )
 
 
@@ -63,9 +57,3 @@ def spread(vocab: int, count: int, random: np.random.Generator) -> np.ndarray[tu
     ids = ((np.arange(count) + random.random(count)) * vocab / count).astype(np.int64).clip(0, vocab - 1)
     ids[0], ids[-1] = (0, vocab - 1) if count > 1 else (0, 0)
     return random.permutation(ids)
-
-
-def multiply_adds(spec: ModelSpec) -> int:
-    """Multiply-adds per token: the elements of every matrix that multiplies."""
-    inner = spec.heads * spec.head_dim
-    return spec.layers * spec.d_model * (4 * inner + 2 * spec.d_ff) + spec.vocab * spec.d_model

@@ -1,0 +1,35 @@
+"""What makes a job the same job in another run: its files as they are, and everything that was said about them."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import fields
+from typing import TYPE_CHECKING, Any
+
+from ckpt2hf.remote import is_remote
+from ckpt2hf.report import plain_tree
+from ckpt2hf.sources import stamp
+
+if TYPE_CHECKING:
+    from ckpt2hf.batch.job import Job
+
+_NO_PART = frozenset({"source", "out", "threads", "force", "scratch"})
+"""Where it lies and how fast it goes: these change no result."""
+
+
+def job_key(job: Job) -> str:
+    """A digest that changes with every file and every word that could change the result.
+
+    Files count by name, size and time of change, so that nothing has to be read; the directory they lie in does not,
+    because a container may see it under another name. Raises NotFoundError.
+    """
+    said: dict[str, Any] = {}
+    for table in (job.request, job.writing):
+        said |= {f.name: plain_tree(getattr(table, f.name)) for f in fields(table) if f.name not in _NO_PART}
+    files = []
+    for path in job.files or (job.request.source,):
+        seen = path.entry if is_remote(path) else stamp(path)  # of the listing: one question for thousands
+        files.append([path.name, seen.nbytes, seen.mtime_ns, seen.etag])
+    tree = {"name": job.name, "files": files, "said": said}
+    return hashlib.sha256(json.dumps(tree, sort_keys=True).encode()).hexdigest()

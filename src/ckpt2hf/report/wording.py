@@ -1,0 +1,67 @@
+"""How names, sizes and times are put into words for people, wherever they are shown."""
+
+from __future__ import annotations
+
+import re
+
+_STEP = 1000
+"""The ratio of two neighbouring units."""
+_FEW = 10
+"""Seconds below which tenths are worth reading."""
+_MINUTE, _HOUR, _DAY = 60, 3600, 86_400
+# Control characters, and those that are invisible or turn the text around them: a name could pass for another one.
+_HIDDEN = re.compile(r"[\x00-\x1f\x7f-\x9f\xad\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ud800-\udfff]")
+_DIGITS = re.compile(r"(\d{1,18})")
+
+
+def size(nbytes: float) -> str:
+    """Bytes, in powers of 1000."""
+    for unit in ("B", "kB", "MB"):
+        if nbytes < _STEP:
+            return f"{nbytes:.0f} {unit}" if unit == "B" else f"{nbytes:.1f} {unit}"
+        nbytes /= _STEP
+    return f"{nbytes:.2f} GB"
+
+
+def parameters(count: float) -> str:
+    """Numbers in a model: `124 M`."""
+    for unit in ("", " k", " M"):
+        if count < _STEP:
+            return f"{count:.0f}{unit}" if not unit or count >= _STEP / 10 else f"{count:.1f}{unit}"
+        count /= _STEP
+    return f"{count:.2f} B"
+
+
+def duration(seconds: float) -> str:
+    """A time span, in the two units that matter."""
+    whole = round(seconds)
+    if whole < _FEW:
+        return f"{seconds:.1f} s"
+    if whole < _MINUTE:
+        return f"{whole} s"
+    if whole < _HOUR:
+        return f"{whole // _MINUTE} min {whole % _MINUTE:02} s"
+    if whole < _DAY:
+        return f"{whole // _HOUR} h {whole % _HOUR // _MINUTE:02} min"
+    return f"{whole // _DAY} d {whole % _DAY // _HOUR:02} h"
+
+
+def moment(iso: str) -> str:
+    """A time of ours, which is UTC in ISO 8601."""
+    return iso.replace("T", " ").replace("+00:00", " UTC")
+
+
+def counted(number: int, thing: str) -> str:
+    """`1 checkpoint`, `1,000 checkpoints`."""
+    return f"{number:,} {thing}{'' if number == 1 else 's'}"
+
+
+def visible(text: str) -> str:
+    r"""The text in one line, with what cannot be seen spelled out: `\n`, `\x1b`, `\u202e`."""
+    return _HIDDEN.sub(lambda found: found[0].encode("unicode_escape", "surrogatepass").decode("ascii"), text)
+
+
+def natural(text: str) -> tuple[tuple[str | int, ...], str]:
+    """A sort key in which `run-9` comes before `run-10`; capitals decide only between names that are else the same."""
+    parts = _DIGITS.split(text.casefold())
+    return tuple(int(part) if k % 2 else part for k, part in enumerate(parts)), text

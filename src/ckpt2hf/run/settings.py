@@ -1,0 +1,64 @@
+"""What is said about a checkpoint besides its path, wherever it is said: one value for each word, or nothing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, fields, replace
+from typing import TYPE_CHECKING
+
+from ckpt2hf.run.request import Request, Writing
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from ckpt2hf.output import WeightFormat
+    from ckpt2hf.tensors import DType
+    from ckpt2hf.verify import Level
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """What one place says; None and a missing fact mean that it says nothing."""
+
+    dialect: str | None = None
+    facts: Mapping[str, str] = field(default_factory=dict)
+    """Values by field, as after `--set field=`."""
+    weights_key: str | None = None
+    dtype: DType | None = None
+    level: Level | None = None
+    formats: tuple[WeightFormat, ...] | None = None
+    max_shard_bytes: int | None = None
+    allow_nonfinite: bool | None = None
+    timeout: float | None = None
+    """Seconds."""
+    retries: int | None = None
+
+    def over(self, other: Settings) -> Settings:
+        """Both; where they speak of the same word, or of the same fact, this one counts."""
+        said = {
+            each.name: value
+            for each in fields(self)
+            if each.name != "facts" and (value := getattr(self, each.name)) is not None
+        }
+        return replace(other, **said, facts={**other.facts, **self.facts})
+
+    def request(self, source: Path) -> Request:
+        """The checkpoint at a path, with what is said about it."""
+        return Request(
+            source=source,
+            dialect=self.dialect,
+            facts=tuple(f"{name}={value}" for name, value in self.facts.items()),
+            weights_key=self.weights_key,
+            dtype=self.dtype,
+        )
+
+    def writing(self, out: Path, *, threads: int = 0) -> Writing:
+        """How it is written and proved; what nobody says has the default of `Writing`."""
+        words = {
+            "level": self.level,
+            "formats": self.formats,
+            "max_shard_bytes": self.max_shard_bytes,
+            "allow_nonfinite": self.allow_nonfinite,
+        }
+        said = {name: value for name, value in words.items() if value is not None}
+        return replace(Writing(out=out, threads=threads), **said)  # type: ignore[arg-type]

@@ -1,0 +1,219 @@
+"""The vocabulary of `ckpt2hf.toml`, checked by pydantic: every word, and what it takes."""
+
+from __future__ import annotations
+
+import difflib
+from typing import Annotated, Any
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+from ckpt2hf.dialects import TOKEN_IDS, dialects, said_in_file
+from ckpt2hf.errors import UsageError
+from ckpt2hf.ir.spec import FIELDS
+from ckpt2hf.output import WeightFormat
+from ckpt2hf.run import units
+from ckpt2hf.run.settings import Settings
+from ckpt2hf.tensors import DType  # noqa: TC001 - pydantic reads the annotations
+from ckpt2hf.verify import Level
+
+MAX_RETRIES = 100
+
+
+def near(word: str, known: list[str]) -> str:
+    """`; did you mean …?`, or nothing where nothing is close."""
+    close = difflib.get_close_matches(word.lower(), known, n=1)
+    return f"; did you mean {close[0]}?" if close else ""
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str) or not value.strip():
+        raise ValueError(f"takes text in quotes, not {shown(value)}")
+    return value
+
+
+def _texts(value: object) -> tuple[str, ...]:
+    words = value if isinstance(value, list) else [value]
+    if not words:
+        raise ValueError("takes at least one text in quotes")
+    return tuple(_text(word) for word in words)
+
+
+def _dialect(value: object) -> str:
+    known = [each.id for each in dialects()]
+    if value not in known:
+        raise ValueError(f"{shown(value)} is none of {', '.join(known)}{near(str(value), known)}")
+    return str(value)
+
+
+def _facts(value: object) -> dict[str, str]:
+    if not isinstance(value, dict):
+        raise ValueError("takes a table: [set], and below it lines such as heads = 12")  # noqa: TRY004 - pydantic collects ValueErrors
+    problems = []
+    for name, each in value.items():
+        if name in WORDS:
+            problems.append(
+                f"{name} is no fact: it belongs above [set], because all lines below a heading are part of it"
+            )
+            continue
+        try:
+            said_in_file({"set": {name: each}})
+        except UsageError as error:
+            problems.append("; ".join((error.what, *error.remedies)))
+    if problems:
+        raise ValueError("\n".join(problems))
+    return {name: str(each).lower() if isinstance(each, bool) else str(each) for name, each in value.items()}
+
+
+def _dtype(value: object) -> DType:
+    return units.number_type(_text(value))
+
+
+def _level(value: object) -> Level:
+    known = [level.value for level in Level]
+    if value not in known:
+        raise ValueError(f"{shown(value)} is none of {', '.join(known)}{near(str(value), known)}")
+    return Level(value)
+
+
+def _formats(value: object) -> tuple[WeightFormat, ...]:
+    known = {kind.value: kind for kind in WeightFormat}
+    words = [w.strip() for w in value.split(",")] if isinstance(value, str) else value
+    if not isinstance(words, list) or not words or any(not isinstance(w, str) or w not in known for w in words):
+        raise ValueError(f"takes a list out of {', '.join(known)}, not {shown(value)}")
+    return tuple(kind for name, kind in known.items() if name in words)
+
+
+def _truth(value: object) -> bool:
+    if not isinstance(value, bool):
+        raise ValueError(f"takes true or false, not {shown(value)}")  # noqa: TRY004 - pydantic collects ValueErrors
+    return value
+
+
+def _size(value: object) -> int:
+    if isinstance(value, bool) or not isinstance(value, str | int):
+        raise ValueError(f'takes a size such as "5GB", not {shown(value)}')  # noqa: TRY004 - pydantic collects ValueErrors
+    return units.byte_count(value)
+
+
+def _time(value: object) -> float:
+    if isinstance(value, bool) or not isinstance(value, str | int | float):
+        raise ValueError(f'takes a time such as "30m", or seconds, not {shown(value)}')  # noqa: TRY004 - the same
+    return units.seconds(value)
+
+
+def _grace(value: object) -> float:
+    return 0.0 if value == 0 and not isinstance(value, bool) else _time(value)
+
+
+def _number(value: object) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+        raise ValueError(f"takes a whole number from 0 on, not {shown(value)}")
+    return value
+
+
+def _retries(value: object) -> int:
+    if _number(value) > MAX_RETRIES:
+        raise ValueError(f"takes a whole number up to {MAX_RETRIES}, not {shown(value)}")
+    return _number(value)
+
+
+def _name(value: object) -> str:
+    parts = _text(value).split("/")
+    if any(not part or part.startswith(".") or not part.isprintable() or ".partial-" in part for part in parts):
+        raise ValueError(f"takes a relative path such as runs/big, not {shown(value)}")
+    return "/".join(parts)
+
+
+def shown(value: object) -> str:
+    """A value as TOML writes it, not longer than a line."""
+    text = str(value).lower() if isinstance(value, bool) else f'"{value}"' if isinstance(value, str) else str(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."  # noqa: PLR2004
+
+
+class _Table(BaseModel):
+    """A table that knows every word it may hold."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True)
+
+
+class Words(_Table):
+    """What can be said about checkpoints."""
+
+    dialect: Annotated[str | None, BeforeValidator(_dialect)] = None
+    weights_key: Annotated[str | None, BeforeValidator(_text)] = None
+    facts: Annotated[dict[str, str], BeforeValidator(_facts), Field(alias="set")] = Field(default_factory=dict)
+    dtype: Annotated[DType | None, BeforeValidator(_dtype)] = None
+    verify: Annotated[Level | None, BeforeValidator(_level)] = None
+    formats: Annotated[tuple[WeightFormat, ...] | None, BeforeValidator(_formats)] = None
+    max_shard_size: Annotated[int | None, BeforeValidator(_size)] = None
+    allow_nonfinite: Annotated[bool | None, BeforeValidator(_truth)] = None
+    timeout: Annotated[float | None, BeforeValidator(_time)] = None
+    retries: Annotated[int | None, BeforeValidator(_retries)] = None
+
+    @property
+    def settings(self) -> Settings:
+        """The same as settings."""
+        return Settings(
+            dialect=self.dialect,
+            facts=self.facts,
+            weights_key=self.weights_key,
+            dtype=self.dtype,
+            level=self.verify,
+            formats=self.formats,
+            max_shard_bytes=self.max_shard_size,
+            allow_nonfinite=self.allow_nonfinite,
+            timeout=self.timeout,
+            retries=self.retries,
+        )
+
+
+class EntryTable(Words):
+    """What is said about the checkpoints of one path."""
+
+    path: Annotated[str, BeforeValidator(_text)]
+    name: Annotated[str | None, BeforeValidator(_name)] = None
+
+
+class BatchTable(_Table):
+    """What is said about a batch as a whole."""
+
+    inputs: Annotated[tuple[str, ...] | None, BeforeValidator(_texts)] = None
+    exclude: Annotated[tuple[str, ...] | None, BeforeValidator(_texts)] = None
+    workers: Annotated[int | None, BeforeValidator(_number)] = None
+    memory: Annotated[int | None, BeforeValidator(_size)] = None
+    grace: Annotated[float | None, BeforeValidator(_grace)] = None
+
+
+class FileTable(Words):
+    """The whole file."""
+
+    batch: BatchTable | None = None
+    checkpoint: tuple[EntryTable, ...] = ()
+
+
+def words_of(table: type[BaseModel]) -> list[str]:
+    """The words of a table, as they are written."""
+    return [each.alias or name for name, each in table.model_fields.items()]
+
+
+WORDS = frozenset(words_of(FileTable))
+
+
+def misplaced(word: str, table: type[BaseModel]) -> str:
+    """Where an unknown word belongs, or which known one is near."""
+    known = words_of(table)
+    if word in (*FIELDS, *TOKEN_IDS):
+        where = "[checkpoint.set]" if table is EntryTable else "[set]"
+        return f"; it is a fact: write it below {where}"
+    if word in words_of(BatchTable):
+        return "; it belongs below [batch]"
+    if table is BatchTable and word in WORDS:
+        return "; it belongs above [batch]"
+    if word in words_of(EntryTable):
+        return "; it belongs below [[checkpoint]]"
+    if table is EntryTable and word in WORDS:
+        return "; it belongs at the top of the file"
+    return near(word, known)
+
+
+KINDS: dict[str, Any] = {"": FileTable, "batch": BatchTable, "checkpoint": EntryTable}

@@ -1,0 +1,31 @@
+"""How much is asked of a model in a proof: token counts that follow from its size. Imports no torch."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ckpt2hf.ir.spec import ModelSpec
+
+SHORT = 48
+"""Tokens of the short sequences."""
+SHARP = 24
+"""Tokens of the float64 sequence: enough for every weight matrix to take part, and a twentieth of the time."""
+AFFORDABLE = 1e10
+"""Multiply-adds of a forward pass, an eighth of a second on two cores, up to which a full context is run."""
+
+
+def multiply_adds(spec: ModelSpec) -> int:
+    """Multiply-adds per token: the elements of every matrix that multiplies."""
+    inner = spec.heads * spec.head_dim
+    return spec.layers * spec.d_model * (4 * inner + 2 * spec.d_ff) + spec.vocab * spec.d_model
+
+
+def short(spec: ModelSpec) -> int:
+    """Tokens of each of the two sequences from position 0."""
+    return min(spec.context, SHORT)
+
+
+def last(spec: ModelSpec) -> int:
+    """Tokens of the sequence that ends at the last position: the whole context where that is affordable."""
+    return spec.context if spec.context * multiply_adds(spec) <= AFFORDABLE else short(spec)
