@@ -43,7 +43,7 @@ COMMAND = Path(sys.executable).with_name("ckpt2hf")
 WORDS = ("--verify", "bytes", "--workers", "2", "--quiet")
 MARK = "CKPT2HF_DISTURBED"
 """An environment variable by whose value the processes of one batch are found, whoever has adopted them."""
-GONE_WITHIN = 5.0
+GONE_WITHIN = 10.0
 """Seconds after which no process of a killed batch may be left."""
 LIMIT = 240.0
 """Seconds after which a batch hangs."""
@@ -204,15 +204,13 @@ def make_inputs(folder: Path, count: int) -> None:
 
 
 def undisturbed(inputs: Path, out: Path, words: tuple[str, ...] = WORDS) -> Sample:
-    """What a batch makes of the inputs when nobody disturbs it: once to warm up, once to measure."""
-    for _ in range(2):
-        shutil.rmtree(out, ignore_errors=True)
-        began = time.monotonic()
-        code, said = Sample(inputs, words).begin(out).end()
-        seconds = time.monotonic() - began
-        verdicts = verdicts_of(out) if (out / "batch.json").exists() else {}
-        assert code == 1, said  # noqa: S101 - two of the checkpoints are none
-        assert sorted(verdicts.values()).count("proved") == len(verdicts) - 2, verdicts  # noqa: S101
+    """What a batch makes of the inputs when nobody disturbs it."""
+    began = time.monotonic()
+    code, said = Sample(inputs, words).begin(out).end()
+    seconds = time.monotonic() - began
+    verdicts = verdicts_of(out) if (out / "batch.json").exists() else {}
+    assert code == 1, said  # noqa: S101 - two of the checkpoints are none
+    assert sorted(verdicts.values()).count("proved") == len(verdicts) - 2, verdicts  # noqa: S101
     return Sample(inputs, words, tree_of(out), verdicts, seconds)
 
 
@@ -254,7 +252,7 @@ def finish(out: Path, sample: Sample, tally: Tally, label: str) -> None:
     run = sample.begin(out)
     code, said = run.end()
     found = faults(out, sample)
-    if code != 1:
+    if code != 1 or found:
         found.append(f"the rerun ended with {code}: {said}")
     if run.gone() is None:
         found.append("the rerun left processes")
@@ -356,24 +354,36 @@ def fill(out: Path, sample: Sample, moments: random.Random, tally: Tally) -> Non
 
 def freeze(out: Path, sample: Sample, moments: random.Random, tally: Tally) -> None:
     """The file system becomes read-only at some moment, as it does after a fault, and loses what was not synced."""
-    disk, image = out.parent, out.parent.with_suffix(".image")
+    disk = out.parent
+    with device(disk.with_suffix(".image")) as name:
+        subprocess.run(["mkfs.ext4", "-q", "-F", name], check=True)  # noqa: S607 - beside mount
+        with mounted(disk, [name]):
+            run = sample.begin(out)
+            moment = tally.wait(run, moments)
+            subprocess.run(["mount", "-o", "remount,abort", str(disk)], check=True)  # noqa: S607 - as above
+            found = clear(*run.end())
+            found += lies(out, sample) if out.exists() else []
+        mended = subprocess.run(["e2fsck", "-p", name], check=False, stdout=subprocess.DEVNULL)  # noqa: S607 - as above
+        if mended.returncode > 1:
+            found.append(f"e2fsck ended with {mended.returncode}")
+        with mounted(disk, [name]):
+            found += [f"after the repair, {each}" for each in lies(out, sample)] if out.exists() else []
+            tally.complaints += [f"read-only after {moment:.3f} s: {each}" for each in found]
+            finish(out, sample, tally, f"read-only after {moment:.3f} s")
+
+
+@contextmanager
+def device(image: Path) -> Iterator[str]:
+    """A block device over a file, while the body runs: the same for everybody who looks, unlike the file."""
     with image.open("wb") as file:
         file.truncate(DISK)
-    subprocess.run(["mkfs.ext4", "-q", "-F", str(image)], check=True)  # noqa: S607 - beside mount
-    with mounted(disk, ["-o", "loop", str(image)]):
-        run = sample.begin(out)
-        moment = tally.wait(run, moments)
-        subprocess.run(["mount", "-o", "remount,abort", str(disk)], check=True)  # noqa: S607 - as above
-        found = clear(*run.end())
-        found += lies(out, sample) if out.exists() else []
-    mended = subprocess.run(["e2fsck", "-p", str(image)], check=False, stdout=subprocess.DEVNULL)  # noqa: S607 - as above
-    if mended.returncode > 1:
-        found.append(f"e2fsck ended with {mended.returncode}")
-    with mounted(disk, ["-o", "loop", str(image)]):
-        found += [f"after the repair, {each}" for each in lies(out, sample)] if out.exists() else []
-        tally.complaints += [f"read-only after {moment:.3f} s: {each}" for each in found]
-        finish(out, sample, tally, f"read-only after {moment:.3f} s")
-    image.unlink()
+    words = ["losetup", "--find", "--show", str(image)]
+    name = subprocess.run(words, check=True, capture_output=True, text=True).stdout.strip()
+    try:
+        yield name
+    finally:
+        subprocess.run(["losetup", "--detach", name], check=True)  # noqa: S607 - as above
+        image.unlink()
 
 
 @contextmanager
@@ -447,7 +457,9 @@ def main() -> None:
         (work / "in").mkdir()
         make_inputs(work / "in", said.checkpoints)
         sample = undisturbed(work / "in", work / "undisturbed" / "out")
-        before = undisturbed(work / "in", work / "before" / "out", (*WORDS, "--formats", "safetensors"))
+        before = sample
+        if "replacing" in (said.kinds or FREE):
+            before = undisturbed(work / "in", work / "before" / "out", (*WORDS, "--formats", "safetensors"))
         print(f"{len(sample.verdicts)} checkpoints, {sample.seconds:.2f} s undisturbed, {len(sample.tree)} files")
         print(f"{'disturbed':<12}{'moments':>8}{'met':>6}{'complaints':>12}   processes gone after, median and most")
         for kind in said.kinds or FREE:

@@ -55,8 +55,8 @@ PLANNING = 0.1
 SPREAD = 0.15
 """Standard deviation of the logarithm of a job's time: about that of 60 alike checkpoints on a machine at work."""
 TOLD_EVERY, TELLING = 0.1, 0.25
-"""Seconds between two messages about progress, as in `ckpt2hf.batch.child`, and the share of a job's time in which there
-are any: while it writes and compares bytes."""
+"""Seconds between two messages about progress, as in `ckpt2hf.batch.child`, and the share of a job's time in which
+there are any: while it writes and compares bytes."""
 FILES = ("config.json", "conversion.json", "generation_config.json", "model.safetensors", "pytorch_model.bin")
 CHECKS = {
     "config.json": "23 settings as planned",

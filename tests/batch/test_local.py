@@ -97,7 +97,7 @@ def test_the_misfortune_of_one_is_no_misfortune_of_the_others(tmp_path: Path, jo
     assert "by somebody else" in reason(results["be told"])
     for slow in ("sleep", "be deaf"):
         assert reason(results[slow]) == "timeout: it took longer than 1 s"
-        assert 1.0 <= results[slow].seconds < 5.0
+        assert 1.0 <= results[slow].seconds < 10.0
     assert not partial(tmp_path)
     assert {path.name for path in (tmp_path / "out").iterdir()} >= {"fine", "a", "batch.json", "batch.html"}
     assert not any((tmp_path / "out" / name).exists() for name in (*deeds, "sleep", "be deaf"))
@@ -128,7 +128,7 @@ def test_told_to_stop_it_keeps_what_is_done_and_the_next_one_does_the_rest(
 
     threading.Thread(target=stop).start()
     report = work.run()
-    assert time.monotonic() - stopped[0] < 2.0 + 1.0
+    assert time.monotonic() - stopped[0] < 2.0 + 3.0
     assert report.interrupted
     results = found(report)
     assert {name: result.status for name, result in results.items()} == {

@@ -33,7 +33,7 @@ def test_a_second_batch_is_told_who_is_there(tmp_path: Path) -> None:
         began = time.monotonic()
         with pytest.raises(UsageError) as caught, lock.held(tmp_path, (1, 1), 0.5, lambda: told.append(1)):
             pass
-        assert 0.5 <= time.monotonic() - began < 3
+        assert 0.5 <= time.monotonic() - began < 10
     assert told == [1]
     assert caught.value.exit_code == 2
     assert "lock-1-of-1" in str(caught.value)

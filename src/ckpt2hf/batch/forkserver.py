@@ -123,6 +123,7 @@ class _Server:
                 else:
                     open_ = self._obey()
             self._reap()
+        signal.set_wakeup_fd(-1)  # which is closed before the last child is gone
         for pid in self.children.values():
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
