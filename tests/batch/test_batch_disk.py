@@ -29,7 +29,7 @@ SCRIPT = Path(__file__).resolve().parents[2] / "scripts" / "disturb_batch.py"
 @pytest.mark.slow
 def test_a_real_disk_at_random_moments(tmp_path: Path) -> None:
     kinds = ("full", "read-only")
-    words = [sys.executable, str(SCRIPT), "--count", "3", "--checkpoints", "4", "--work", str(tmp_path), *kinds]
+    words = [sys.executable, str(SCRIPT), "--count", "2", "--checkpoints", "4", "--work", str(tmp_path), *kinds]
     done = subprocess.run(words, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     rows = [line.split() for line in done.stdout.splitlines()[2:]]

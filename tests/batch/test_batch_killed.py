@@ -19,7 +19,7 @@ KINDS = ("batch", "replacing", "forkserver", "job", "term")
 
 @pytest.mark.slow
 def test_after_a_disturbance_nothing_is_missing(tmp_path: Path) -> None:
-    words = [sys.executable, str(SCRIPT), "--count", "3", "--checkpoints", "4", "--work", str(tmp_path), *KINDS]
+    words = [sys.executable, str(SCRIPT), "--count", "2", "--checkpoints", "4", "--work", str(tmp_path), *KINDS]
     done = subprocess.run(words, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     rows = [line.split() for line in done.stdout.splitlines()[2:]]

@@ -131,7 +131,7 @@ def measured(folder: Path, level: Level, cases: list[tuple[Shape, str]]) -> list
         (Level.BYTES, [(WORDS, ""), (WORDS, "float16"), (DEEP, "float16")]),
         (
             Level.LOGITS,
-            [(WORDS, ""), (WORDS, "float16"), (DEEP, "float16"), (LONG, ""), (STORED_SMALL, "")],
+            [(WORDS, "float16"), (DEEP, "float16"), (LONG, ""), (STORED_SMALL, "")],
         ),
     ],
     ids=["bytes", "logits"],

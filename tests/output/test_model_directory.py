@@ -6,17 +6,17 @@ import errno
 import os
 import stat
 import threading
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from ckpt2hf.errors import OutputError, UsageError
-from ckpt2hf.output import linux, new_directory, write_json
+from ckpt2hf.output import linux, new_directory, partial_directory, write_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from contextlib import AbstractContextManager
-    from pathlib import Path
 
     Tmpfs = Callable[[str], AbstractContextManager[Path]]
 
@@ -221,3 +221,32 @@ def test_json_is_utf8_in_insertion_order(tmp_path: Path) -> None:
     assert (tmp_path / "x.json").read_bytes() == '{\n  "b": "ə",\n  "a": [\n    1,\n    null\n  ]\n}\n'.encode()
     with pytest.raises(ValueError, match="not JSON compliant"):
         write_json(tmp_path / "x.json", float("nan"))
+
+
+def test_a_signal_right_after_the_directory_is_made_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = Path.mkdir
+
+    def interrupted(path: Path, *words: Any, **named: Any) -> None:
+        real(path, *words, **named)
+        if ".partial-" in path.name:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(Path, "mkdir", interrupted)
+    with pytest.raises(KeyboardInterrupt), new_directory(tmp_path / "out", force=False):
+        pass
+    assert not list(tmp_path.iterdir())
+
+
+def test_somebody_elses_directory_of_the_same_name_is_left_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = iter(["aaaaaaaa", "bbbbbbbb"])
+    monkeypatch.setattr(partial_directory.secrets, "token_hex", lambda _count: next(names))
+    theirs = tmp_path / "out.partial-aaaaaaaa"
+    theirs.mkdir()
+    (theirs / "file").touch()
+    with partial_directory.locked_partial(tmp_path / "out") as mine:
+        assert mine.name == "out.partial-bbbbbbbb"
+    assert [path.name for path in theirs.iterdir()] == ["file"]

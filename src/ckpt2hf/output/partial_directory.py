@@ -11,7 +11,7 @@ import os
 import re
 import secrets
 import shutil
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from ckpt2hf.remote import is_remote
@@ -27,12 +27,18 @@ _RANDOM = re.compile(re.escape(_MARK) + "[0-9a-f]{8}$")
 @contextmanager
 def locked_partial(out: Path) -> Iterator[Path]:
     """A new, empty, locked directory beside `out`; whatever has its name at the end is deleted. Raises OSError."""
-    path, descriptor = _made(out)
-    try:
-        yield path
-    finally:
-        shutil.rmtree(path, ignore_errors=True)
-        os.close(descriptor)
+    while True:
+        path = out.with_name(f"{out.name}{_MARK}{secrets.token_hex(4)}")
+        with ExitStack() as stack:
+            stack.callback(shutil.rmtree, path, ignore_errors=True)  # from before it is there: a signal may come now
+            try:
+                path.mkdir()
+            except FileExistsError:
+                stack.pop_all()  # it is somebody else's
+                continue
+            if _locked(path, stack):
+                yield path
+                return
 
 
 def remove_stale(out: Path) -> None:
@@ -61,24 +67,17 @@ def _remove_if_stale(path: Path) -> None:
             os.close(descriptor)
 
 
-def _made(out: Path) -> tuple[Path, int]:
-    """A new directory and the descriptor that holds its lock.
+def _locked(path: Path, stack: ExitStack) -> bool:
+    """Whether the directory is locked until the stack unwinds, and ours.
 
-    Another run may take it for a stale one before it is locked; then there is a next. A file system that knows no
-    locks lets nobody take anything for stale, so there the lock is not missed.
+    Another run may take it for a stale one before it is locked; then it is gone. A file system that knows no locks lets
+    nobody take anything for stale, so there the lock is not missed.
     """
-    while True:
-        path = out.with_name(f"{out.name}{_MARK}{secrets.token_hex(4)}")
-        path.mkdir()
-        try:
-            descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
-        except FileNotFoundError:
-            continue
-        except BaseException:
-            path.rmdir()
-            raise
-        with suppress(OSError):
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
-        if path.exists():
-            return path, descriptor
-        os.close(descriptor)
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    except FileNotFoundError:
+        return False
+    stack.callback(os.close, descriptor)
+    with suppress(OSError):
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+    return path.exists()
