@@ -11,7 +11,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from ckpt2hf.dialects import Dialect, Layout
-    from ckpt2hf.dialects.schema import FactSource, OpEntry
+    from ckpt2hf.dialects.fact_source import FactSource
+    from ckpt2hf.dialects.schema import OpEntry
 
 
 def dialect_rows() -> str:
@@ -26,6 +27,8 @@ def dialect_rows() -> str:
 
 def asked(layout: Layout) -> str:
     """The facts that a person is asked for when nothing in the file shows them."""
+    if layout.refuse is not None:
+        return "refused"
     return ", ".join(f"`{name}`" for name, sources in layout.facts.items() if any(s.ask for s in sources)) or "nothing"
 
 
@@ -42,14 +45,19 @@ def dialect_part(dialect: Dialect) -> str:
 
 def layout_part(layout: Layout) -> str:
     """One generation of a codebase."""
+    if layout.refuse is not None:
+        needs = names(layout.signature.needs)
+        return f"### {plain_text(layout.title)}\n\nRefused: {plain_text(layout.refuse)}. Recognised by {needs}.\n"
     rules = [(names(r.names), names(r.slots), ", ".join(map(op_words, r.ops))) for r in layout.rule]
     rules += [(f"`{t.name}`", f"the same numbers as `{t.same_as}`", "proved, or absent") for t in layout.tie]
     rules += [
         (f"`{d.name}`", "left out", f"once proved to be a {d.expect.value.replace('_', ' ')}") for d in layout.drop
     ]
-    parts = [f"### {plain_text(layout.title)}\n", f"Needs {names(layout.signature.needs)}.\n"]
+    target = f" Target: `{layout.target}`." if layout.target else ""
+    kin = f" Facts not listed are those of the family `{layout.family}`." if layout.family != "none" else ""
+    parts = [f"### {plain_text(layout.title)}\n", f"Needs {names(layout.signature.needs)}.{target}{kin}\n"]
     if layout.signature.marks:
-        marks = [m.meta or m.record or str(m.tensor) for m in layout.signature.marks]
+        marks = [m.meta or m.record or m.side or str(m.tensor) for m in layout.signature.marks]
         parts.append(f"Recognised for certain by {', '.join(f'`{mark}`' for mark in marks)}.\n")
     parts.append(
         table(("fact its names do not show", "places that can tell; those that do must agree"), hidden_facts(layout))
@@ -69,7 +77,9 @@ def hidden_facts(layout: Layout) -> Iterator[tuple[str, str]]:
 def source_words(source: FactSource) -> str:
     """One place a fact can come from."""
     where = " and ".join(
-        [f"`{path}` is there" for path in source.when.has] + [f"`{path}` is not" for path in source.when.lacks]
+        [f"`{path}` is there" for path in (*source.when.has, *source.when.tensor)]
+        + [f"`{path}` is not" for path in (*source.when.lacks, *source.when.no_tensor)]
+        + [f"`{path}` is `{text}`" for path, text in source.when.equal.items()]
     )
     when = f" (when {where})" if where else ""
     if source.ask:
@@ -78,18 +88,23 @@ def source_words(source: FactSource) -> str:
     if source.const is not None:
         return f"`{source.const}`: {plain_text(source.why)}{when}"
     attribute = f".{source.attribute}" if source.attribute else ""
-    return f"{source.kind} `{getattr(source, source.kind)}{attribute}`{when}"
+    sums = "".join(f" {sign} `{name}`" for sign, name in source.arithmetic)
+    return f"{source.kind} `{getattr(source, source.kind)}{attribute}`{sums}{when}"
 
 
 def op_words(op: OpEntry) -> str:
     """One op of a rule."""
-    if op.transpose:
-        return "transpose"
-    if op.split:
-        return f"split along axis {op.axis} into {' + '.join(op.split)}"
-    if op.join:
-        return f"join along axis {op.axis}, {op.join} each"
-    return f"squeeze axis {op.squeeze}" if op.squeeze is not None else f"unsqueeze axis {op.unsqueeze}"
+    said = {
+        "transpose": op.transpose and "transpose",
+        "split": op.split and f"split along axis {op.axis} into {' + '.join(op.split)}",
+        "join": op.join and f"join along axis {op.axis}, {op.join} each",
+        "squeeze": op.squeeze is not None and f"squeeze axis {op.squeeze}",
+        "unsqueeze": op.unsqueeze is not None and f"unsqueeze axis {op.unsqueeze}",
+        "unstack": op.unstack and f"unstack {op.unstack}",
+        "stack": op.stack and "stack",
+        "deal": op.deal and f"deal {' + '.join(op.deal)} in {op.rounds} rounds",
+    }
+    return next(words for words in said.values() if words)
 
 
 def plain_text(text: str) -> str:

@@ -319,8 +319,8 @@ def terminate(out: Path, sample: Sample, moments: random.Random, tally: Tally) -
     if took > 8.0:  # noqa: PLR2004 - the grace period
         found.append(f"it took {took:.1f} s to end")
     if code == 143:  # noqa: PLR2004 - as a shell would say it
-        told = json.loads((out / "batch.json").read_bytes()) if (out / "batch.json").exists() else None
-        if told and told["counts"]["pending"] and not told["interrupted"]:  # a signal may come when all is done
+        report = json.loads((out / "batch.json").read_bytes()) if (out / "batch.json").exists() else None
+        if report and report["counts"]["pending"] and not report["interrupted"]:  # a signal may come when all is done
             found.append("the report does not say that it was interrupted")
         found += [f"{path} is left" for path in out.rglob("*.partial-*")]
     found += lies(out, sample) if out.exists() else []

@@ -23,7 +23,7 @@ import ckpt2hf.report.report
 from ckpt2hf.api import dialects
 from ckpt2hf.cli.commands import app, dialects_app
 from ckpt2hf.errors import Ckpt2hfError
-from ckpt2hf.ir.spec import FIELDS, parse_field
+from ckpt2hf.ir import FIELDS, accepts, choices, plain
 from ckpt2hf.report.batch import BATCH_SCHEMA, Status
 from ckpt2hf.report.report import SCHEMA
 from dialect_pages import dialect_rows, every_dialect, plain_text, table
@@ -38,7 +38,10 @@ END = "<!-- To here. -->\n"
 USUAL = {
     "layers": "12", "d_model": "768", "heads": "12", "head_dim": "64", "d_ff": "3072", "vocab": "32000",
     "context": "256", "norm_placement": "pre", "norm_eps": "1e-5", "activation": "gelu",
-    "attention_scale": "'head_dim**-0.5'",
+    "attention_scale": "'head_dim**-0.5'", "kv_heads": "4", "embed_rows": "32000", "head_rows": "32000",
+    "experts": "8", "experts_per_token": "2", "position_scale": "1", "rope_layout": "halves", "rope_theta": "10000",
+    "rope_dims": "64", "rope_scaling": "llama3:8,1,4,8192", "rope_local_theta": "10000", "layer_pattern": "sssssf",
+    "sliding_window": "512", "embed_scale": "'d_model**0.5'", "logit_scale": "0.25", "logit_softcap": "15",
 }  # fmt: skip
 """A value to show for each field that is not true or false."""
 
@@ -208,28 +211,23 @@ def facts() -> str:
     said = {name: text for name, _, text in field_docs(ckpt2hf.ir.spec)["ModelSpec"][1]}
     rows = []
     for name in FIELDS:
-        takes = plain_text(accepted(name))
-        value = USUAL.get(name, "true")
+        takes = plain_text(accepts(name))
+        first = next((str(plain(choice)) for choice in choices(name)), "0").lower()
+        value = USUAL.get(name, first)
         rows.append((f"`{name}`", said[name], takes, ", ".join(origins(name)), f"`--set {name}={value}`"))
     return table(("field", "meaning", "takes", "dialects look in", "spelling"), rows)
-
-
-def accepted(name: str) -> str:
-    """What `--set` accepts for a field, in the words of its refusal."""
-    try:
-        parse_field(name, [])
-    except ValueError as error:
-        return str(error).removeprefix(f"{name} takes ").removesuffix(", not []")
-    raise AssertionError(name)
 
 
 def origins(name: str) -> list[str]:
     """Where the built-in dialects look for a field."""
     words = {
         "count": "names", "shape": "shapes", "same": "tensors", "present": "names", "meta": "metadata",
-        "side": "config.json", "module": "pickled module", "const": "dialect", "quotient": "other facts",
+        "side": "settings files", "module": "pickled module", "const": "dialect", "quotient": "other facts",
+        "equals": "other facts",
     }  # fmt: skip
-    sources = (s for d in dialects() for layout in d.layout for s in layout.facts[name] if not s.ask)
+    sources = (
+        s for d in dialects() for layout in d.layout if not layout.refuse for s in layout.sources(name) if not s.ask
+    )
     return list(dict.fromkeys(words[source.kind] for source in sources))
 
 

@@ -2,10 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-from ckpt2hf.ir.spec import Activation, AttentionScale, ModelSpec, NormPlacement
+from ckpt2hf.ir import (
+    Activation,
+    Factor,
+    LayerPattern,
+    Mlp,
+    ModelSpec,
+    Norm,
+    NormPlacement,
+    Position,
+    QkNorm,
+    RopeLayout,
+    RopeScaling,
+)
 
 SPEC = ModelSpec(
     layers=3,
@@ -14,13 +26,40 @@ SPEC = ModelSpec(
     head_dim=8,
     d_ff=40,
     vocab=61,
+    kv_heads=3,
     context=20,
+    embed_rows=61,
+    head_rows=61,
+    norm=Norm.LAYERNORM,
+    norm_weight=True,
+    norm_offset=False,
+    embed_norm=False,
+    mlp=Mlp.PLAIN,
+    experts=0,
+    experts_per_token=0,
+    position=Position.LEARNED,
+    position_scale=Factor("1"),
+    rope_layout=RopeLayout.NONE,
+    rope_reversed=False,
+    rope_theta=0.0,
+    rope_dims=0,
+    rope_scaling=RopeScaling("none"),
+    rope_local_theta=0.0,
+    rope_everywhere=True,
+    layer_pattern=LayerPattern("f"),
+    sliding_window=0,
+    qk_norm=QkNorm.NONE,
+    qk_norm_weight=False,
+    qk_norm_after_rope=False,
+    embed_scale=Factor("1"),
+    logit_scale=Factor("1"),
+    logit_softcap=0.0,
     norm_placement=NormPlacement.PRE,
     norm_eps=1e-5,
     norm_bias=True,
     final_norm=True,
     activation=Activation.GELU,
-    attention_scale=AttentionScale("head_dim**-0.5"),
+    attention_scale=Factor("head_dim**-0.5"),
     qkv_bias=True,
     out_bias=True,
     mlp_bias=True,
@@ -28,6 +67,14 @@ SPEC = ModelSpec(
     tied=False,
 )
 """A small model with unequal lengths everywhere, so that no axis can be taken for another."""
+
+
+def resized(spec: ModelSpec, **changes: Any) -> ModelSpec:
+    """A spec with some fields changed, and with them what depends on them in a model of GPT-2's family."""
+    follow = {"heads": ("kv_heads",), "vocab": ("embed_rows", "head_rows")}
+    more = {other: changes[name] for name, others in follow.items() if name in changes for other in others}
+    return replace(spec, **{**more, **changes})
+
 
 FLAGS: dict[str, dict[str, Any]] = {
     # What a person who trained each model knows, and types.

@@ -16,7 +16,7 @@ import ckpt2hf
 
 ROOT = Path(__file__).resolve().parents[2]
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
-DIALECTS = sorted((ROOT / "src" / "ckpt2hf" / "dialects").glob("*.toml"))
+DIALECTS = sorted((ROOT / "src" / "ckpt2hf" / "dialects").glob("[a-z]*.toml"))
 
 
 def text(name: str) -> str:

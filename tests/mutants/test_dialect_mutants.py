@@ -13,12 +13,12 @@ import torch
 
 from ckpt2hf.api import Request, plan
 from ckpt2hf.dialects import Candidate, Origin
+from ckpt2hf.dialects.fact_source import FactSource
 from ckpt2hf.dialects.fit import fit
 from ckpt2hf.dialects.resolve import resolve
-from ckpt2hf.dialects.schema import FactSource, OpEntry
+from ckpt2hf.dialects.schema import OpEntry
 from ckpt2hf.errors import Ckpt2hfError
-from ckpt2hf.ir.slots import slots
-from ckpt2hf.ir.spec import FIELDS, parse_field, plain
+from ckpt2hf.ir import FIELDS, choices, parse_field, plain, slots
 from ckpt2hf.naming import pattern
 from ckpt2hf.plan import PlanOptions, make_plan
 from ckpt2hf.verify import prove_left_out
@@ -128,13 +128,19 @@ def with_fact(layout: Any, name: str, source: FactSource) -> Any:
 
 
 OTHER_CONSTANTS: dict[str, tuple[Any, ...]] = {
-    "activation": ("gelu", "gelu_tanh", "relu", "silu"),
     "norm_eps": (1e-4, 1e-5, 1e-6, 1e-8, 1e-12),
-    "norm_placement": ("pre", "post"),
     "attention_scale": ("head_dim**-0.5", "d_model**-0.5", 1.0, 0.125),
-    "tied": (True, False),
-    **{name: (True, False) for name in FIELDS if name.endswith("_bias") or name == "final_norm"},
+    "position_scale": (2.0, 0.5),
+    "rope_theta": (1e4, 1e5, 5e5, 1e6),
+    "rope_scaling": ("linear:2", "llama3:8,1,4,16", "llama3:32,1,4,16"),
+    "rope_local_theta": (1e4, 1e6),
+    "layer_pattern": ("s", "sf", "fs", "sssssf"),
+    "embed_scale": ("d_model**0.5", 2.0),
+    "logit_scale": (2.0, 0.25),
+    "logit_softcap": (15.0, 30.0),
+    **{name: choices(name) for name in FIELDS if choices(name)},
 }
+"""Every other value that somebody might believe in; what a model does not have is wrong to state, too."""
 
 
 def wrong_constants(layout: Any, facts: Any) -> Iterator[tuple[str, Any]]:
@@ -217,6 +223,13 @@ WRONG_NUMBERS: dict[str, Any] = {
     "d_ff": lambda n: (n // 4, n - 1, n + 1, 2 * n),
     "vocab": lambda n: (n - 1, n + 1, 50257),
     "context": lambda n: (n - 1, n + 1, 1024),
+    "kv_heads": lambda n: [k for k in range(1, 17) if k != n],
+    "embed_rows": lambda n: (n - 1, n + 1),
+    "head_rows": lambda n: (n - 1, n + 1),
+    "experts": lambda n: (n + 1, n + 4),
+    "experts_per_token": lambda n: (n + 1,),
+    "rope_dims": lambda n: (n + 2, max(n - 2, 1)),
+    "sliding_window": lambda n: (n + 1, n + 8),
 }
 
 

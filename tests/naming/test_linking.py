@@ -10,15 +10,15 @@ import pytest
 import support
 from ckpt2hf.dialects import dialect
 from ckpt2hf.errors import BrokenPromiseError, MappingError
-from ckpt2hf.ir.slots import slots
+from ckpt2hf.ir import slots
 from ckpt2hf.naming import Naming, Rule, SplitTemplate, Tie, assign, link, pattern
 from ckpt2hf.targets import GPT2
 from ckpt2hf.tensors import DType, Meta
 
 if TYPE_CHECKING:
-    from ckpt2hf.ir.spec import ModelSpec
+    from ckpt2hf.ir import ModelSpec
 
-SPEC = replace(support.SPEC, layers=2, d_model=6, heads=3, head_dim=2, d_ff=10, vocab=11, context=5)
+SPEC = support.resized(support.SPEC, layers=2, d_model=6, heads=3, head_dim=2, d_ff=10, vocab=11, context=5)
 
 
 def metas_of(naming: Naming, spec: ModelSpec) -> dict[str, Meta]:
@@ -41,7 +41,7 @@ NANOGPT = dialect("nanogpt").layout[0].naming
 )
 @pytest.mark.parametrize("naming", [NANOGPT, GPT2.naming])
 def test_every_slot_is_given_once_and_every_tensor_taken_once(naming: Naming, change: dict[str, int]) -> None:
-    spec = replace(SPEC, **change)  # type: ignore[arg-type]
+    spec = support.resized(SPEC, **change)  # type: ignore[arg-type]
     links = link(naming, spec)
     assert sorted(s for made in links for s in made.slots) == sorted(slots(spec))
     metas = metas_of(naming, spec)

@@ -17,7 +17,8 @@ def patterns(draw: st.DrawFn) -> Pattern:
     variables = draw(st.permutations(["i", "h"]))[: draw(st.integers(0, 2))]
     text = draw(LITERALS)
     for variable in variables:
-        text += f".{{{variable}}}." + draw(LITERALS)
+        counted = draw(st.sampled_from(["", "2", "3"])) + variable + draw(st.sampled_from(["", "+1", "+2"]))
+        text += f".{{{counted}}}." + draw(LITERALS)
     return Pattern(text)
 
 
@@ -42,6 +43,14 @@ def test_only_canonical_numbers_match(name: str) -> None:
 def test_bad_patterns_are_refused(text: str) -> None:
     with pytest.raises(ValueError, match="pattern"):
         Pattern(text)
+
+
+def test_sublayers_that_are_numbered_through() -> None:
+    even, odd = Pattern("layers.{2i}.w"), Pattern("layers.{2i+1}.w")
+    assert [even.match(f"layers.{n}.w") for n in range(4)] == [{"i": 0}, None, {"i": 1}, None]
+    assert [odd.match(f"layers.{n}.w") for n in range(4)] == [None, {"i": 0}, None, {"i": 1}]
+    assert odd.format({"i": 3}) == "layers.7.w"
+    assert Pattern("{i+1}.w").match("0.w") is None
 
 
 def test_names_fold() -> None:

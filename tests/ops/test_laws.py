@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import importlib
 import inspect
+import pkgutil
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ckpt2hf import ops
 from ckpt2hf.errors import MappingError
-from ckpt2hf.ops import Concat, Mosaic, Op, Split, Squeeze, Transpose, Unsqueeze
-from ckpt2hf.ops import op as op_module
+from ckpt2hf.ops import Collect, Concat, Deal, Mosaic, Op, Split, Squeeze, Stack, Transpose, Unsqueeze, Unstack
 from ckpt2hf.ops.compare import boxes, first_difference, identical
 from ckpt2hf.tensors import Array, Box, DType, Meta
 
@@ -82,12 +84,50 @@ def _unsqueeze(draw: st.DrawFn, dtype: DType) -> tuple[Op, list[Mosaic]]:
     return Unsqueeze(draw(st.integers(0, 2))), [held(shape, dtype)]
 
 
-CASES = {"Transpose": _transposed, "Split": _split, "Concat": _concat, "Squeeze": _squeeze, "Unsqueeze": _unsqueeze}
+def _unstack(draw: st.DrawFn, dtype: DType) -> tuple[Op, list[Mosaic]]:
+    size = draw(st.integers(1, 4))
+    return Unstack(size), [held((size, *draw(st.lists(st.integers(0, 4), max_size=2))), dtype)]
+
+
+def _stack(draw: st.DrawFn, dtype: DType) -> tuple[Op, list[Mosaic]]:
+    op, parts = _unstack(draw, dtype)
+    return op.inverse(), list(op.apply(parts))
+
+
+def _deal(draw: st.DrawFn, dtype: DType) -> tuple[Op, list[Mosaic]]:
+    sizes, rounds = draw(SIZES), draw(st.integers(1, 4))
+    return Deal(sizes, rounds), [held((rounds * sum(sizes), *draw(st.lists(st.integers(0, 4), max_size=2))), dtype)]
+
+
+def _collect(draw: st.DrawFn, dtype: DType) -> tuple[Op, list[Mosaic]]:
+    op, parts = _deal(draw, dtype)
+    return op.inverse(), list(op.apply(parts))
+
+
+CASES = {
+    "Transpose": _transposed,
+    "Split": _split,
+    "Concat": _concat,
+    "Squeeze": _squeeze,
+    "Unsqueeze": _unsqueeze,
+    "Unstack": _unstack,
+    "Stack": _stack,
+    "Deal": _deal,
+    "Collect": _collect,
+}
 
 
 def test_every_op_is_under_the_laws() -> None:
-    found = {name for name, c in inspect.getmembers(op_module, inspect.isclass) if issubclass(c, Op) and c is not Op}
-    assert found == set(CASES)
+    found = {name for name, c in inspect.getmembers(ops, inspect.isclass) if issubclass(c, Op) and c is not Op}
+    modules = [importlib.import_module(f"ckpt2hf.ops.{info.name}") for info in pkgutil.iter_modules(ops.__path__)]
+    every = {c.__name__ for module in modules for _, c in inspect.getmembers(module, inspect.isclass)}
+    assert found == set(CASES) == {name for name in every if issubclass(getattr(ops, name, int), Op)} - {"Op"}
+
+
+@given(applications())
+def test_the_count_is_known_before(case: tuple[Op, list[Mosaic]]) -> None:
+    op, parts = case
+    assert op.count(len(parts)) == len(op.apply(parts))
 
 
 @given(applications())
@@ -129,6 +169,19 @@ def test_against_numpy(case: tuple[Op, list[Mosaic]]) -> None:
             wanted = [array.squeeze(axis) for array in arrays]
         case Unsqueeze(axis):
             wanted = [np.expand_dims(array, axis) for array in arrays]
+        case Unstack(_):
+            wanted = list(arrays[0])
+        case Stack(_):
+            wanted = [np.stack(arrays)]
+        case Deal(sizes, rounds):
+            whole = arrays[0].reshape(rounds, sum(sizes), *arrays[0].shape[1:])
+            cuts = np.split(whole, np.cumsum(sizes)[:-1], 1)
+            wanted = [
+                cut.reshape(-1, *cut.shape[2:]) if cut.size else part for cut, part in zip(cuts, after, strict=True)
+            ]
+        case Collect(sizes, rounds):
+            shaped = [a.reshape(rounds, size, *a.shape[1:]) for a, size in zip(arrays, sizes, strict=True)]
+            wanted = [np.concatenate(shaped, 1).reshape(rounds * sum(sizes), *arrays[0].shape[1:])]
         case _:
             raise AssertionError(op)
     assert all(same_bits(a, b) for a, b in zip(after, wanted, strict=True))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -11,14 +10,14 @@ import numpy as np
 import pytest
 
 import support
-from ckpt2hf.ir.slots import slots as slots_of
+from ckpt2hf.ir import slots as slots_of
 from ckpt2hf.ops import Mosaic
 from ckpt2hf.tensors import DType, Meta
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from ckpt2hf.ir.spec import ModelSpec
+    from ckpt2hf.ir import ModelSpec
     from ckpt2hf.tensors import Array, Box
 
 _DTYPES = {
@@ -27,7 +26,7 @@ _DTYPES = {
     np.dtype(np.float16): DType.F16,
     np.dtype(ml_dtypes.bfloat16): DType.BF16,
 }
-SPEC = dataclasses.replace(support.SPEC, layers=2, d_model=12, heads=3, head_dim=4, d_ff=20, vocab=31, context=7)
+SPEC = support.resized(support.SPEC, layers=2, d_model=12, heads=3, head_dim=4, d_ff=20, vocab=31, context=7)
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,7 +53,7 @@ def held() -> type[Held]:
 @pytest.fixture(scope="session")
 def spec_with() -> Callable[..., ModelSpec]:
     """The spec with some fields changed."""
-    return lambda **changes: dataclasses.replace(SPEC, **changes)
+    return lambda **changes: support.resized(SPEC, **changes)
 
 
 @pytest.fixture(scope="session")

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ckpt2hf.ir.slots import slots as slots_of
+from ckpt2hf.ir import slots as slots_of
 from ckpt2hf.rewrites.head_bias import FoldHeadBias
 from ckpt2hf.rewrites.leaves import FoldedHead
 from ckpt2hf.rewrites.rewrite import Exactness

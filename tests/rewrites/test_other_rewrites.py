@@ -12,7 +12,7 @@ from safetensors import safe_open
 from transformers import AutoModelForCausalLM
 
 from ckpt2hf.api import DType, Request, Writing, convert, plan
-from ckpt2hf.ir.spec import AttentionScale
+from ckpt2hf.ir import Factor
 from ckpt2hf.rewrites import REWRITES, Cast, Exactness
 from ckpt2hf.rewrites.attention_scale import FoldAttentionScale
 from ckpt2hf.rewrites.zero_bias import ZeroBias
@@ -47,7 +47,7 @@ def whole(leaf: Any) -> Array:
 def test_the_ratio_goes_into_q_alone(
     scale: str, heads: int, exactness: Exactness, ratio: float, spec_with: Any, drawn: Any
 ) -> None:
-    spec = spec_with(heads=heads, d_model=4 * heads, attention_scale=AttentionScale(scale))
+    spec = spec_with(heads=heads, d_model=4 * heads, attention_scale=Factor(scale))
     before = drawn(spec)
     made = FoldAttentionScale().apply(spec, before)
     assert made is not None
@@ -60,7 +60,7 @@ def test_the_ratio_goes_into_q_alone(
 
 
 def test_the_scores_are_the_same(spec_with: Any, drawn: Any) -> None:
-    spec = spec_with(attention_scale=AttentionScale("d_model**-0.5"))
+    spec = spec_with(attention_scale=Factor("d_model**-0.5"))
     before = drawn(spec, np.float64)
     made = FoldAttentionScale().apply(spec, before)
     assert made is not None
@@ -77,7 +77,7 @@ def test_the_scores_are_the_same(spec_with: Any, drawn: Any) -> None:
 @pytest.mark.parametrize("dtype", [np.float64, np.float32, np.float16, ml_dtypes.bfloat16])
 @pytest.mark.parametrize("scale", ["1.0", "0.25", "0.125"])
 def test_a_power_of_two_is_undone_bit_for_bit(dtype: Any, scale: str, spec_with: Any, drawn: Any) -> None:
-    spec = spec_with(attention_scale=AttentionScale(scale))
+    spec = spec_with(attention_scale=Factor(scale))
     before = drawn(spec, dtype)
     made = FoldAttentionScale().apply(spec, before)
     assert made is not None
@@ -86,7 +86,7 @@ def test_a_power_of_two_is_undone_bit_for_bit(dtype: Any, scale: str, spec_with:
 
 
 def test_a_ratio_that_rounds_is_computed_again_instead(spec_with: Any, drawn: Any) -> None:
-    spec = spec_with(attention_scale=AttentionScale("d_model**-0.5"))
+    spec = spec_with(attention_scale=Factor("d_model**-0.5"))
     made = FoldAttentionScale().apply(spec, drawn(spec))
     assert made is not None
     assert set(made.computed) == {name for name in made.slots if ".attn.q." in name}

@@ -12,7 +12,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from ckpt2hf.ir.slots import slots as slots_of
+from ckpt2hf.ir import slots as slots_of
 from ckpt2hf.tensors import DType, Meta
 from support import SPEC
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
-    from ckpt2hf.ir.spec import ModelSpec
+    from ckpt2hf.ir import ModelSpec
     from ckpt2hf.tensors import Array, Box
 
 GPT2_MODULES = {
@@ -31,7 +31,7 @@ GPT2_MODULES = {
     "final_norm": "transformer.ln_f",
     "logits": "lm_head",
 }
-GPT2_ACTIVATIONS = {"gelu": "gelu", "gelu_tanh": "gelu_pytorch_tanh", "relu": "relu", "silu": "silu"}
+GPT2_ACTIVATIONS = {"gelu": "gelu", "gelu_tanh": "gelu_pytorch_tanh", "relu": "relu", "relu2": "relu2", "silu": "silu"}
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 import torch
 
-from ckpt2hf.ir.spec import Activation, AttentionScale
+import support
+from ckpt2hf.ir import Activation, Factor
 from ckpt2hf.verify.decide import decide
 from ckpt2hf.verify.reference import reference
 from ckpt2hf.verify.rounding import mean_kl, measure_rounding
@@ -21,9 +22,9 @@ def readings(spec: Any) -> dict[str, Any]:
         "right": spec,
         "tanh": dataclasses.replace(spec, activation=Activation.GELU_TANH),
         "relu": dataclasses.replace(spec, activation=Activation.RELU),
-        "scale": dataclasses.replace(spec, attention_scale=AttentionScale("d_model**-0.5")),
+        "scale": dataclasses.replace(spec, attention_scale=Factor("d_model**-0.5")),
         "eps": dataclasses.replace(spec, norm_eps=1e-6),
-        "heads": dataclasses.replace(spec, heads=6, head_dim=4),
+        "heads": support.resized(spec, heads=6, head_dim=4),
     }
 
 

@@ -13,7 +13,7 @@ import transformers
 from safetensors.torch import load_file, save_file
 
 from ckpt2hf.errors import BrokenPromiseError
-from ckpt2hf.ir.spec import Activation, AttentionScale, NormPlacement
+from ckpt2hf.ir import Activation, Factor, NormPlacement
 from ckpt2hf.verify.logits import compare_logits
 
 if TYPE_CHECKING:
@@ -123,7 +123,7 @@ def test_a_rewrite_passes_as_algebraic_only(kit: Any, tmp_path: Path, *, loud: b
 
 
 def test_a_folded_attention_scale_passes_as_algebraic(kit: Any, tmp_path: Path) -> None:
-    spec = dataclasses.replace(kit.spec, attention_scale=AttentionScale("d_model**-0.5"))
+    spec = dataclasses.replace(kit.spec, attention_scale=Factor("d_model**-0.5"))
     weights = kit.draw(spec)
     folded = dict(weights)
     for i in range(spec.layers):

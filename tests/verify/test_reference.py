@@ -13,7 +13,7 @@ import transformers
 from torch import nn
 
 from ckpt2hf.errors import BrokenPromiseError
-from ckpt2hf.ir.spec import Activation, AttentionScale, ModelSpec, NormPlacement
+from ckpt2hf.ir import Activation, Factor, ModelSpec, NormPlacement
 from ckpt2hf.verify.reference import Trace, reference
 from ckpt2hf.verify.weights import load_slots
 
@@ -165,7 +165,7 @@ def test_a_lecture_model(
         activation=activation,
         norm_placement=placement,
         final_norm=final,
-        attention_scale=AttentionScale(scale),
+        attention_scale=Factor(scale),
         qkv_bias=False,
         head_bias=True,
     )
@@ -226,7 +226,7 @@ def test_the_trace_is_in_order_and_adds_up(kit: Any, placement: NormPlacement) -
     assert list(trace) == ["embed", *layers, "final_norm", "logits"]
     assert torch.equal(trace["logits"], logits)
     total = trace["embed"] + trace["layers.0.attn"] + trace["layers.0.mlp"]
-    assert torch.allclose(trace["layers.0"], total) is (placement is NormPlacement.PRE)
+    assert torch.allclose(trace["layers.0"], total) is (placement in (NormPlacement.PRE, NormPlacement.PARALLEL))
 
 
 def test_a_wide_vocabulary_is_multiplied_in_parts(kit: Any, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -47,8 +47,8 @@ def _use(output: str) -> str:
 
 
 def fact_rows(label: str, facts: Iterable[FactReport]) -> Iterator[tuple[str, str, str]]:
-    """A table of facts: field, value, where it comes from."""
-    for k, fact in enumerate(facts):
+    """A table of facts: field, value, where it comes from; without what every model of the family has."""
+    for k, fact in enumerate(fact for fact in facts if fact.origin != "family"):
         yield label if k == 0 else "", f"{fact.field:16}  {fact.value!s:15}  {fact.origin}: {fact.where}", ""
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ckpt2hf.ir.spec import FIELDS
+from ckpt2hf.ir import FIELDS
 
 if TYPE_CHECKING:
     from ckpt2hf.dialects.fit import Fit

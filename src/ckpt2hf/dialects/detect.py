@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from ckpt2hf.dialects.candidate import Candidate
 from ckpt2hf.dialects.fit import Fit, fit
 from ckpt2hf.dialects.load import dialect, dialects
-from ckpt2hf.dialects.refusals import ambiguous, nothing_fits, undecided
+from ckpt2hf.dialects.refusals import ambiguous, nothing_fits, refused, undecided
 from ckpt2hf.dialects.resolve import resolve
 from ckpt2hf.naming import link
 
@@ -26,7 +26,7 @@ def fits(checkpoint: Checkpoint, named: str | None = None) -> list[Fit]:
 
 def candidates(checkpoint: Checkpoint, named: str | None, said: Mapping[str, Fact]) -> list[Candidate]:
     """The layouts that fit. Where a file bears the mark of one codebase, only marked ones count."""
-    fitting = [each for each in fits(checkpoint, named) if each.fits]
+    fitting = [each for each in fits(checkpoint, named) if each.fits and not each.refuses]
     if not named and any(each.mark for each in fitting):
         fitting = [each for each in fitting if each.mark]
     made = []
@@ -45,7 +45,11 @@ def detect(checkpoint: Checkpoint, named: str | None, said: Mapping[str, Fact]) 
     """
     found = candidates(checkpoint, named, said)
     if not found:
-        raise nothing_fits(checkpoint, fits(checkpoint, named), [each for each in fits(checkpoint) if each.fits])
+        tried, every = fits(checkpoint, named), fits(checkpoint)
+        refusing = next((each for each in (*tried, *every) if each.refuses), None)
+        if refusing:
+            raise refused(checkpoint, refusing)
+        raise nothing_fits(checkpoint, tried, [each for each in every if each.fits])
     complete = [each for each in found if each.complete]
     if complete and all(_same_function(each, complete[0]) for each in complete[1:]):
         return complete[0]
@@ -53,7 +57,7 @@ def detect(checkpoint: Checkpoint, named: str | None, said: Mapping[str, Fact]) 
 
 
 def _same_function(a: Candidate, b: Candidate) -> bool:
-    if a.resolution.spec != b.resolution.spec:
+    if a.resolution.spec != b.resolution.spec or a.fit.target != b.fit.target:
         return False
     one, other = (link(c.fit.layout.naming, c.resolution.spec) for c in (a, b))
     return sorted(one, key=lambda made: made.slots) == sorted(other, key=lambda made: made.slots)

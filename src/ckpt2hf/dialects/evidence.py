@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from ckpt2hf.checkpoints import lookup
+from ckpt2hf.checkpoints import Record, lookup
 from ckpt2hf.dialects.fact import Fact, Origin
-from ckpt2hf.ir.spec import parse_field
+from ckpt2hf.ir import parse_field
 from ckpt2hf.ops import identical
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
     from ckpt2hf.checkpoints import Checkpoint
-    from ckpt2hf.dialects.schema import FactSource, When
+    from ckpt2hf.checkpoints.checkpoint import Inert
+    from ckpt2hf.dialects.fact_source import FactSource, When
     from ckpt2hf.naming import Pattern, Tie
     from ckpt2hf.tensors import TensorRef
 
@@ -24,6 +27,8 @@ _ACTIVATION_CLASSES = {
     "torch.nn.modules.activation.ReLU": "relu",
     "torch.nn.modules.activation.SiLU": "silu",
 }
+_FILE = re.compile(r"([^:]+\.[a-z]+):\s*(.+)")
+"""A settings file and a path in it, such as `params.json: n_heads`."""
 
 
 @dataclass(frozen=True)
@@ -49,10 +54,20 @@ class Evidence:
             return [pattern.text] if pattern.text in self.tensors else []
         return [name for name in self.tensors if pattern.match(name) is not None]
 
+    def at(self, path: str) -> Inert | None:
+        """What stands at a path of the metadata, or, as `params.json: n_heads`, of a settings file."""
+        named = _FILE.fullmatch(path)
+        return lookup(self.checkpoint.side.get(named[1], {}), named[2]) if named else self.checkpoint.lookup(path)
+
     def holds(self, when: When) -> bool:
-        """Whether a condition on the metadata is met."""
-        has = all(self.checkpoint.lookup(path) is not None for path in when.has)
-        return has and all(self.checkpoint.lookup(path) is None for path in when.lacks)
+        """Whether all parts of a condition are met."""
+        return (
+            all(self.at(path) is not None for path in when.has)
+            and all(self.at(path) is None for path in when.lacks)
+            and all(str(self.at(path)) == text for path, text in when.equal.items())
+            and all(self.matching(name) for name in when.tensor)
+            and not any(self.matching(name) for name in when.no_tensor)
+        )
 
     def find(self, field: str, source: FactSource, known: Callable[[str], Any]) -> Fact | None:
         """The fact this source gives, or None. `known` gives the value of another field, or None."""
@@ -62,10 +77,8 @@ class Evidence:
         if found is None or found[0] is None:
             return None
         value, origin, where = found
-        if source.map:
-            value = source.map.get(str(value))
-            if value is None:
-                return None
+        value = _translated(value, source, known)
+        where = where + "".join(f" {sign} {name}" for sign, name in source.arithmetic)
         try:
             return Fact(field, parse_field(field, value), origin, where)
         except ValueError:
@@ -89,8 +102,8 @@ class Evidence:
 
     def _side(self, source: FactSource, _known: Callable[[str], Any]) -> _Found:
         assert source.side is not None  # noqa: S101 - the kind says so
-        settings = self.checkpoint.side.get("config.json", {})
-        return lookup(settings, source.side), Origin.SIDE_FILE, f"config.json: {source.side}"
+        path = source.side if _FILE.fullmatch(source.side) else f"config.json: {source.side}"
+        return self.at(path), Origin.SIDE_FILE, path
 
     def _module(self, source: FactSource, _known: Callable[[str], Any]) -> _Found:
         assert source.module is not None  # noqa: S101 - the kind says so
@@ -107,6 +120,10 @@ class Evidence:
 
     def _const(self, source: FactSource, _known: Callable[[str], Any]) -> _Found:
         return source.const, Origin.DIALECT, source.why
+
+    def _equals(self, source: FactSource, known: Callable[[str], Any]) -> _Found:
+        assert source.equals is not None  # noqa: S101 - the kind says so
+        return known(source.equals), Origin.DERIVED, f"the same as {source.equals}"
 
     def _same(self, source: FactSource, _known: Callable[[str], Any]) -> _Found:
         assert source.same is not None  # noqa: S101 - the kind says so
@@ -140,6 +157,46 @@ class Evidence:
         return None
 
 
+def _translated(value: object, source: FactSource, known: Callable[[str], Any]) -> object:
+    """What was found, put through what the source says to do with it; None where that cannot be done."""
+    for name, apply in ((source.per, _divided), (source.times, _multiplied), (source.less, _lessened)):
+        if name is not None:
+            operand = known(name)
+            value = apply(value, operand) if _is_number(value) and _is_number(operand) else None
+    if source.matches is not None:
+        value = bool(re.search(source.matches, value)) if isinstance(value, str) else None
+    if source.compose is not None:
+        value = _composed(source.compose, value)
+    return source.map.get(str(value)) if source.map else value
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _divided(value: Any, by: Any) -> object:  # noqa: ANN401 - numbers
+    return value // by if by and value % by == 0 else None
+
+
+def _multiplied(value: Any, by: Any) -> object:  # noqa: ANN401 - numbers
+    return value * by
+
+
+def _lessened(value: Any, by: Any) -> object:  # noqa: ANN401 - numbers
+    return value - by
+
+
+def _composed(text: str, value: object) -> str | None:
+    """The text with the fields of a table in it; None where one is missing."""
+    table = value.fields if isinstance(value, Record) else value
+    if not isinstance(table, Mapping):
+        return None
+    try:
+        return text.format_map({str(key): part for key, part in table.items()})
+    except KeyError:
+        return None
+
+
 _Found = tuple[object, Origin, str] | None
 _FINDERS: dict[str, Callable[[Evidence, FactSource, Callable[[str], Any]], _Found]] = {
     "count": Evidence._count,  # noqa: SLF001 - the table of this class
@@ -152,4 +209,5 @@ _FINDERS: dict[str, Callable[[Evidence, FactSource, Callable[[str], Any]], _Foun
     "same": Evidence._same,  # noqa: SLF001
     "present": Evidence._present,  # noqa: SLF001
     "quotient": Evidence._quotient,  # noqa: SLF001
+    "equals": Evidence._equals,  # noqa: SLF001
 }

@@ -6,7 +6,7 @@ import enum
 from dataclasses import dataclass
 from typing import Any
 
-from ckpt2hf.ir.spec import plain
+from ckpt2hf.ir import plain
 
 
 class Origin(enum.Enum):
@@ -22,6 +22,8 @@ class Origin(enum.Enum):
     """A settings file beside the checkpoint."""
     DIALECT = "dialect"
     """The source code of the codebase, as the dialect records it."""
+    FAMILY = "family"
+    """What a whole family of models has in common, where the dialect says nothing else."""
     DERIVED = "derived"
     """Arithmetic on other facts."""
     USER = "user"
@@ -33,6 +35,11 @@ class Origin(enum.Enum):
     def is_evidence(self) -> bool:
         """Whether the file itself says so: such a fact cannot be overridden."""
         return self in {Origin.METADATA, Origin.TENSORS, Origin.MODULE}
+
+    @property
+    def is_opinion(self) -> bool:
+        """Whether only a codebase's source says so, which a user who knows better may override."""
+        return self in {Origin.DIALECT, Origin.FAMILY}
 
 
 @dataclass(frozen=True, slots=True)

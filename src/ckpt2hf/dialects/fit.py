@@ -33,10 +33,22 @@ class Fit:
         return not self.misfits
 
     @property
+    def refuses(self) -> bool:
+        """Whether it fits, and says that no such checkpoint can be converted."""
+        return self.fits and self.layout.refuse is not None
+
+    @property
+    def target(self) -> str:
+        """The id of the architecture it becomes."""
+        return self.layout.target or self.dialect.target
+
+    @property
     def reason(self) -> str:
         """Why it fits, or why not."""
         if self.misfits:
             return "; ".join(self.misfits)
+        if self.layout.refuse is not None:
+            return f"recognised, and refused: {self.layout.refuse}"
         if self.mark:
             return f"all names fit, and {self.mark}"
         only = "" if self.layout.signature.shared else ", and only this codebase saves them"
@@ -51,7 +63,7 @@ def fit(dialect: Dialect, layout: Layout, checkpoint: Checkpoint) -> Fit:
     misfits += [f"{p} is there" for p in signature.forbids if evidence.matching(p)]
     misfits += _orientation(signature, evidence) + _halves(signature, evidence)
     misfits += _gaps(layout, evidence) + _inflated(evidence)
-    if not misfits:
+    if not misfits and layout.refuse is None:
         strangers = collapse(_strangers(layout, evidence))
         misfits += [f"no rule for {name}" for name in strangers[:3]]
         misfits += [f"and {len(strangers) - 3} more"] if len(strangers) > 3 else []  # noqa: PLR2004 - the three shown
@@ -110,6 +122,8 @@ def _mark(mark: Mark, evidence: Evidence) -> str | None:
     metadata = evidence.checkpoint.metadata
     if mark.meta:
         return f"the file has {mark.meta}" if lookup(metadata, mark.meta) is not None else None
+    if mark.side:
+        return f"{mark.side} is there" if evidence.at(mark.side) is not None else None
     if mark.tensor:
         return f"{mark.tensor} is there" if evidence.matching(mark.tensor) else None
     record = lookup(metadata, mark.record or "")

@@ -8,6 +8,7 @@ from importlib import resources
 
 from pydantic import ValidationError
 
+from ckpt2hf.dialects import families
 from ckpt2hf.dialects.schema import Dialect
 from ckpt2hf.errors import BrokenPromiseError, UsageError
 
@@ -17,7 +18,8 @@ _FOLDER = resources.files("ckpt2hf.dialects")
 @cache
 def dialects() -> tuple[Dialect, ...]:
     """Every built-in dialect, by id."""
-    files = sorted((entry for entry in _FOLDER.iterdir() if entry.name.endswith(".toml")), key=lambda entry: entry.name)
+    entries = (entry for entry in _FOLDER.iterdir() if entry.name.endswith(".toml") and entry.name != families.FILE)
+    files = sorted(entries, key=lambda entry: entry.name)
     return tuple(_parse(file.name, file.read_text(encoding="utf-8")) for file in files)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ckpt2hf.dialects.fact import flag
-from ckpt2hf.errors import Ckpt2hfError, FactsError, MappingError
+from ckpt2hf.errors import Ckpt2hfError, FactsError, MappingError, UnsupportedError
 from ckpt2hf.naming import collapse
 
 if TYPE_CHECKING:
@@ -34,6 +34,16 @@ def nothing_fits(checkpoint: Checkpoint, tried: Sequence[Fit], others: Sequence[
         return FactsError(what, details=details, where=where, remedies=remedies)
     what = "no dialect knows these tensor names"
     return MappingError(what, details=details, where=where, remedies=[f"ckpt2hf inspect {checkpoint.path} --names"])
+
+
+def refused(checkpoint: Checkpoint, fit: Fit) -> UnsupportedError:
+    """A layout that is known, and known to have no counterpart."""
+    return UnsupportedError(
+        f"{fit.dialect.title} cannot be converted",
+        details=[fit.layout.refuse or "", f"recognised as {fit.layout.title}", f"source: {fit.dialect.source}"],
+        where=str(checkpoint.path),
+        remedies=["no stock class computes it; it needs custom modelling code, which ckpt2hf does not write"],
+    )
 
 
 def ambiguous(checkpoint: Checkpoint, complete: Sequence[Candidate]) -> FactsError:

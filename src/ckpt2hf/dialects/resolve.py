@@ -7,20 +7,24 @@ from typing import TYPE_CHECKING, Any
 
 from ckpt2hf.dialects.evidence import Evidence
 from ckpt2hf.dialects.fact import Fact, Origin, Question
-from ckpt2hf.ir.spec import FIELDS, Activation, ModelSpec, NormPlacement, plain
+from ckpt2hf.ir import FIELDS, Factor, ModelSpec, NormPlacement, RopeLayout, choices, plain
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from ckpt2hf.checkpoints import Checkpoint
-    from ckpt2hf.dialects.schema import FactSource, Layout
+    from ckpt2hf.dialects.fact_source import FactSource
+    from ckpt2hf.dialects.schema import Layout
 
-USUAL_CHOICES = {
-    "activation": [plain(a) for a in Activation],
-    "norm_placement": [plain(p) for p in NormPlacement],
-    "attention_scale": ["head_dim**-0.5", "d_model**-0.5"],
+USUAL: Mapping[str, tuple[Any, ...]] = {
+    "activation": choices("activation"),
+    "norm_placement": (NormPlacement.PRE, NormPlacement.POST),
+    "attention_scale": (Factor("head_dim**-0.5"), Factor("d_model**-0.5")),
+    "rope_layout": (RopeLayout.HALVES, RopeLayout.PAIRS),
+    "rope_theta": (1e4, 1e5, 5e5, 1e6),
+    "norm_eps": (1e-5, 1e-6, 1.1920928955078125e-07, 1e-8, 1e-12),
 }
-"""Answers to try where a dialect names none."""
+"""Answers to try where a dialect names none. Source: the codebases in docs/dialects.md."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,10 +47,11 @@ def resolve(layout: Layout, checkpoint: Checkpoint, said: Mapping[str, Fact], *,
     `said` are the user's own facts. `asserted` is whether the dialect is certain (named, or marked in the file); when
     it is not, what it says about `hidden` facts is only one codebase's answer and becomes a question.
     """
-    state = _State(layout, Evidence(checkpoint, layout.naming.ties), said, asserted, {}, {}, [])
-    for name in FIELDS:
-        state.value(name)
-    return Resolution(state.facts, tuple(state.questions.values()), tuple(state.conflicts))
+    state = _State(layout, Evidence(checkpoint, layout.naming.ties), said, asserted, {}, {})
+    # A fact may be derived from others, in any order: heads from the width of a head, or the width from the heads.
+    while state.settle():
+        pass
+    return Resolution(state.facts, tuple(state.open_questions()), tuple(state.conflicts()))
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,64 +61,99 @@ class _State:
     said: Mapping[str, Fact]
     asserted: bool
     facts: dict[str, Fact]
-    questions: dict[str, Question]
-    conflicts: list[str]
+    doubtful: dict[str, Question]
+    """Hidden facts that only a dialect answers, which is not certain."""
 
-    def value(self, name: str) -> Any:  # noqa: ANN401 - the field decides the type
+    def known(self, name: str) -> Any:  # noqa: ANN401 - the field decides the type
         """The value of a field, or None while nobody knows."""
-        if name not in self.facts and name not in self.questions:
-            self._settle(name)
         fact = self.facts.get(name)
         return fact.value if fact else None
 
+    def settle(self) -> bool:
+        """Finds what can be found with what is known; whether that was anything."""
+        before = len(self.facts) + len(self.doubtful)
+        for name in FIELDS:
+            if name not in self.facts and name not in self.doubtful:
+                self._settle(name)
+        return len(self.facts) + len(self.doubtful) > before
+
+    def _found(self, name: str) -> list[Fact]:
+        """What every source of a field gives; of a derived fact it is the file that says so, or the dialect."""
+        sources = self.layout.sources(name)
+        found = [fact for source in sources if (fact := self.evidence.find(name, source, self.known))]
+        if name in self.layout.facts:
+            return found
+        return [replace(f, origin=Origin.FAMILY) if f.origin is Origin.DIALECT else f for f in found]
+
     def _settle(self, name: str) -> None:
-        sources = self.layout.facts[name]
-        found = [fact for source in sources if (fact := self.evidence.find(name, source, self.value))]
-        chosen = self._choose(name, found)
-        if chosen:
-            self.facts[name] = chosen
-        elif all(source.quotient for source in sources):
-            self._cannot_derive(name, sources)
-        elif name not in self.questions:
-            asked = next((source for source in sources if source.ask and self.evidence.holds(source.when)), None)
-            choices = (asked.choices if asked else {}) or _usual(name)
-            self.questions[name] = Question(name, (asked and asked.ask) or f"What is {name}?", choices)
-
-    def _cannot_derive(self, name: str, sources: Sequence[FactSource]) -> None:
-        """Nobody is asked what follows from other answers; but answers that do not fit together are a conflict."""
-        for source in sources:
-            operands = {other: self.value(other) for other in source.quotient or ()}
-            if operands and None not in operands.values():
-                given = " and ".join(f"{other} = {value}" for other, value in operands.items())
-                self.conflicts.append(f"{name} is {' / '.join(operands)}, and with {given} that is no whole number")
-
-    def _choose(self, name: str, found: list[Fact]) -> Fact | None:
+        found = self._found(name)
         said = self.said.get(name)
         if said:
-            # The user's word outranks a dialect and a side file, never what the checkpoint itself shows.
-            against = next((f for f in found if f.origin.is_evidence and f.value != said.value), None)
-            if against:
-                self.conflicts.append(f"{said} contradicts {against}")
-            doubted = next((f for f in found if f.origin is Origin.DIALECT and f.value != said.value), None)
-            if doubted and not self.asserted:
-                self.conflicts.append(f"{said} is not what this dialect does: {plain(doubted.value)} ({doubted.where})")
-            elif doubted:
-                return replace(said, where=f"{said.where}, instead of {plain(doubted.value)} ({doubted.where})")
-            return said
-        if not found:
-            return None
-        # Only a first constant whose condition holds speaks for the dialect; the file's own words come before it.
-        other = next((fact for fact in found[1:] if fact.value != found[0].value), None)
-        if other:
-            self.conflicts.append(f"{found[0]} contradicts {other}")
-        only_dialect = all(fact.origin is Origin.DIALECT for fact in found)
-        if only_dialect and name in self.layout.hidden and not self.asserted:
+            doubted = next((f for f in found if f.origin.is_opinion and f.value != said.value), None)
+            instead = f", instead of {plain(doubted.value)} ({doubted.where})" if doubted and self.asserted else ""
+            self.facts[name] = replace(said, where=f"{said.where}{instead}")
+        elif found and self._is_doubtful(name, found):
             text = f"{plain(found[0].value)} in this codebase ({found[0].where}); others with these names differ"
-            self.questions[name] = Question(name, text, _usual(name), found[0])
-            return None
-        return min(found, key=lambda fact: list(Origin).index(fact.origin))
+            self.doubtful[name] = Question(name, text, _usual(name), found[0])
+        elif found:
+            # Only a first constant whose condition holds speaks for the dialect; the file's own words come before it.
+            self.facts[name] = min(found, key=lambda fact: list(Origin).index(fact.origin))
+
+    def _is_doubtful(self, name: str, found: Sequence[Fact]) -> bool:
+        return not self.asserted and name in self.layout.hidden and all(fact.origin.is_opinion for fact in found)
+
+    def open_questions(self) -> Iterator[Question]:
+        """What a person has to answer. Nobody is asked what follows from other answers."""
+        for name in FIELDS:
+            sources = self.layout.sources(name)
+            asked = next((source for source in sources if source.ask and self.evidence.holds(source.when)), None)
+            if name in self.doubtful:
+                yield self.doubtful[name]
+            elif name not in self.facts and (asked or not any(source.operands for source in sources)):
+                choices = (asked.choices if asked else {}) or _usual(name)
+                yield Question(name, (asked and asked.ask) or f"What is {name}?", choices)
+
+    def conflicts(self) -> Iterator[str]:
+        """What contradicts what."""
+        for name in FIELDS:
+            found, said = self._found(name), self.said.get(name)
+            if said:
+                yield from self._against(said, found)
+            elif found:
+                other = next((fact for fact in found[1:] if fact.value != found[0].value), None)
+                if other:
+                    yield f"{found[0]} contradicts {other}"
+            else:
+                yield from self._underived(name)
+
+    def _against(self, said: Fact, found: Sequence[Fact]) -> Iterator[str]:
+        """The user's word outranks a dialect and a side file, never what the checkpoint itself shows."""
+        against = next((f for f in found if f.origin.is_evidence and f.value != said.value), None)
+        if against:
+            yield f"{said} contradicts {against}"
+        doubted = next((f for f in found if f.origin.is_opinion and f.value != said.value), None)
+        if doubted and not self.asserted:
+            yield f"{said} is not what this dialect does: {plain(doubted.value)} ({doubted.where})"
+
+    def _underived(self, name: str) -> Iterator[str]:
+        """Answers that do not fit together."""
+        for source in self.layout.sources(name):
+            operands = {other: self.known(other) for other in source.operands}
+            if operands and None not in operands.values() and not any(s.ask for s in self.layout.sources(name)):
+                given = " and ".join(f"{other} = {plain(value)}" for other, value in operands.items())
+                yield f"{name} does not follow from {given}: {_derivation(source)} is no whole number"
+
+
+def _derivation(source: FactSource) -> str:
+    """How a field would follow from others."""
+    if source.quotient:
+        return " / ".join(source.quotient)
+    if source.equals:
+        return source.equals
+    what = f"axis {source.axis} of {source.shape}" if source.shape else str(getattr(source, source.kind))
+    return f"{what} / {source.per}" if source.per else what
 
 
 def _usual(name: str) -> dict[str, str]:
     """Answers worth offering, without a meaning of their own."""
-    return {plain(choice): "" for choice in USUAL_CHOICES.get(name, [])}
+    return {str(plain(choice)): "" for choice in USUAL.get(name, ())}

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from ckpt2hf.dialects.fact import Fact, Origin
 from ckpt2hf.errors import UsageError
-from ckpt2hf.ir.spec import FIELDS, parse_field
+from ckpt2hf.ir import FIELDS, parse_field
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

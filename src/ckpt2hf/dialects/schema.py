@@ -2,114 +2,42 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Self
+from functools import cache
+from typing import TYPE_CHECKING, Any, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
-from ckpt2hf.ir.spec import FIELDS, parse_field
+from ckpt2hf.dialects.fact_source import FactSource, FactSources, Paths, Patterns, PatternText, Table
+from ckpt2hf.dialects.families import FAMILIES
+from ckpt2hf.ir import FIELDS, parse_field
 from ckpt2hf.naming import (
+    DealTemplate,
     Drop,
     Expectation,
     JoinTemplate,
     Naming,
     OpTemplate,
-    Pattern,
     Rule,
     SplitTemplate,
     SqueezeTemplate,
+    StackTemplate,
     Tie,
     TransposeTemplate,
     UnsqueezeTemplate,
-    pattern,
+    UnstackTemplate,
 )
 
-
-def _listed(value: object) -> object:
-    return value if isinstance(value, list) else [value]
-
-
-def _pattern(value: object) -> object:
-    return pattern(value) if isinstance(value, str) else value
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 
-PatternText = Annotated[Pattern, BeforeValidator(_pattern)]
-Patterns = Annotated[tuple[PatternText, ...], BeforeValidator(_listed)]
-Paths = Annotated[tuple[str, ...], BeforeValidator(_listed)]
-
-
-class _Table(BaseModel):
-    """A table that knows every key it may hold."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True)
-
-
-class When(_Table):
-    """A condition on what the file shows; all parts must hold."""
-
-    has: Paths = ()
-    """Metadata paths that must be there."""
-    lacks: Paths = ()
-    """Metadata paths that must not be there."""
-
-
-SOURCES = ("count", "shape", "meta", "side", "module", "const", "ask", "same", "present", "quotient")
-
-
-class FactSource(_Table):
-    """One place a fact can come from; exactly one of the words in `SOURCES`."""
-
-    count: PatternText | None = None
-    """How many values a variable of this pattern takes (`of` names it)."""
-    of: str = "i"
-    shape: PatternText | None = None
-    """The length of an axis of the tensors of this name."""
-    axis: int = 0
-    meta: str | None = None
-    """A path in the checkpoint's own metadata."""
-    side: str | None = None
-    """A path in a `config.json` beside the checkpoint."""
-    module: PatternText | None = None
-    """A module of a pickled model: an attribute of it, or, for `activation`, its class."""
-    attribute: str | None = None
-    const: bool | int | float | str | None = None
-    """What this codebase's source says; `why` says where."""
-    why: str = ""
-    ask: str | None = None
-    """A question only a person can answer; `choices` maps each answer to its meaning."""
-    choices: dict[str, str] = Field(default_factory=dict)
-    same: Annotated[tuple[PatternText, PatternText], Field()] | None = None
-    """Whether two tensors hold the same numbers, by storage or by value."""
-    present: PatternText | None = None
-    """Whether tensors of this name exist."""
-    quotient: tuple[str, str] | None = None
-    """One field divided by another, without remainder."""
-    map: dict[str, bool | int | float | str] = Field(default_factory=dict)
-    """Translates what was found; a value that is not listed is not understood and does not count."""
-    when: When = Field(default_factory=When)
-
-    @property
-    def kind(self) -> str:
-        """Which of the `SOURCES` this is."""
-        return next(word for word in SOURCES if getattr(self, word) is not None)
-
-    @model_validator(mode="after")
-    def _one_kind(self) -> Self:
-        kinds = [word for word in SOURCES if getattr(self, word) is not None]
-        if len(kinds) != 1:
-            raise ValueError(f"a fact has exactly one source out of {', '.join(SOURCES)}; here: {kinds or 'none'}")
-        if self.const is not None and not self.why:
-            raise ValueError("a constant needs a `why`")
-        return self
-
-
-FactSources = Annotated[tuple[FactSource, ...], BeforeValidator(_listed)]
-
-
-class Mark(_Table):
+class Mark(Table):
     """Something only this codebase leaves in a file: it decides the dialect without asking."""
 
     meta: str | None = None
     """A metadata path that is there."""
+    side: str | None = None
+    """A path of a settings file, such as `params.json: dim`, that is there."""
     record: str | None = None
     """A metadata path that holds an instance of a class called `named` without the fields `lacks`."""
     named: str = ""
@@ -119,12 +47,12 @@ class Mark(_Table):
 
     @model_validator(mode="after")
     def _one_kind(self) -> Self:
-        if sum(word is not None for word in (self.meta, self.record, self.tensor)) != 1:
-            raise ValueError("a mark is exactly one of meta, record, tensor")
+        if sum(word is not None for word in (self.meta, self.side, self.record, self.tensor)) != 1:
+            raise ValueError("a mark is exactly one of meta, side, record, tensor")
         return self
 
 
-class Signature(_Table):
+class Signature(Table):
     """What a file must show to be of this layout. Besides, every tensor name must be known to the naming."""
 
     needs: Patterns
@@ -138,7 +66,7 @@ class Signature(_Table):
     """Whether other codebases save the same names for another function, so that names alone decide nothing."""
 
 
-class OpEntry(_Table):
+class OpEntry(Table):
     """One op of a rule; exactly one word."""
 
     transpose: bool | None = None
@@ -146,6 +74,13 @@ class OpEntry(_Table):
     join: str | None = None
     squeeze: int | None = None
     unsqueeze: int | None = None
+    unstack: str | None = None
+    """Takes a stack apart, as many tensors as this word says."""
+    stack: bool | None = None
+    """Lays all tensors on each other."""
+    deal: tuple[str, ...] | None = None
+    """Deals rows out, so many to each in a round; `rounds` says how many rounds there are."""
+    rounds: str = "kv_heads"
     axis: int = 0
 
     def template(self) -> OpTemplate:
@@ -161,8 +96,14 @@ class OpEntry(_Table):
             made.append(SqueezeTemplate(self.squeeze))
         if self.unsqueeze is not None:
             made.append(UnsqueezeTemplate(self.unsqueeze))
+        if self.unstack is not None:
+            made.append(UnstackTemplate(self.unstack))
+        if self.stack:
+            made.append(StackTemplate())
+        if self.deal is not None:
+            made.append(DealTemplate(self.deal, self.rounds))
         if len(made) != 1:
-            raise ValueError("an op is exactly one of transpose, split, join, squeeze, unsqueeze")
+            raise ValueError("an op is exactly one of transpose, split, join, squeeze, unsqueeze, unstack, stack, deal")
         return made[0]
 
     @model_validator(mode="after")
@@ -171,7 +112,7 @@ class OpEntry(_Table):
         return self
 
 
-class RuleEntry(_Table):
+class RuleEntry(Table):
     """These names, put through these ops, are these slots."""
 
     names: Patterns = Field(alias="from")
@@ -179,29 +120,35 @@ class RuleEntry(_Table):
     ops: tuple[OpEntry, ...] = ()
 
 
-class TieEntry(_Table):
+class TieEntry(Table):
     """A second name for the same numbers."""
 
     name: PatternText
     same_as: PatternText
 
 
-class DropEntry(_Table):
+class DropEntry(Table):
     """A tensor to leave out, once proved to be what is expected."""
 
     name: PatternText
     expect: Expectation
 
 
-class Layout(_Table):
-    """One generation of a codebase: what its files show, what they mean."""
+class Layout(Table):
+    """One generation of a codebase: what its files show, what they mean. Or why it is refused."""
 
     title: str
     signature: Signature
-    facts: dict[str, FactSources]
+    target: str | None = None
+    """The Hugging Face architecture it becomes, if it is not the dialect's."""
+    refuse: str | None = None
+    """Why no checkpoint of this layout can be converted: what it computes that no architecture has."""
+    family: str = "none"
+    """Facts that a whole family of models shares: one of `families.toml`, or `none`. The layout's own come first."""
+    facts: dict[str, FactSources] = Field(default_factory=dict)
     hidden: tuple[str, ...] = ()
     """Facts the names do not show and other codebases with these names answer differently."""
-    rule: tuple[RuleEntry, ...]
+    rule: tuple[RuleEntry, ...] = ()
     tie: tuple[TieEntry, ...] = ()
     drop: tuple[DropEntry, ...] = ()
 
@@ -214,9 +161,19 @@ class Layout(_Table):
             tuple(Drop(d.name, d.expect) for d in self.drop),
         )
 
+    def sources(self, name: str) -> tuple[FactSource, ...]:
+        """Where the fact of this name can come from."""
+        return self.facts.get(name) or _family(self.family)[name]
+
     @model_validator(mode="after")
     def _total(self) -> Self:
-        missing = [name for name in FIELDS if name not in self.facts]
+        if self.family not in FAMILIES:
+            raise ValueError(f"there is no family {self.family}, only {', '.join(FAMILIES)}")
+        if self.refuse is not None:
+            if self.facts or self.rule or self.tie or self.drop:
+                raise ValueError("a layout that is refused has no facts, rules, ties or drops")
+            return self
+        missing = [name for name in FIELDS if name not in self.facts and name not in FAMILIES[self.family]]
         unknown = [name for name in (*self.facts, *self.hidden) if name not in FIELDS]
         if missing or unknown:
             raise ValueError(f"facts must name every field of a spec: missing {missing}, unknown {unknown}")
@@ -228,7 +185,13 @@ class Layout(_Table):
         return self
 
 
-class Dialect(_Table):
+@cache
+def _family(name: str) -> Mapping[str, tuple[FactSource, ...]]:
+    """The facts of a family as sources."""
+    return {field: (FactSource(**said),) for field, said in FAMILIES[name].items()}
+
+
+class Dialect(Table):
     """What one training codebase calls its tensors, and the facts its weights do not show."""
 
     id: str
@@ -236,4 +199,5 @@ class Dialect(_Table):
     source: str
     """Repository, commit and files the facts were read from."""
     target: str
+    """The Hugging Face architecture its checkpoints become."""
     layout: tuple[Layout, ...]

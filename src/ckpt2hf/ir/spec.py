@@ -2,67 +2,30 @@
 
 from __future__ import annotations
 
-import enum
-import math
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from ckpt2hf.ir.sense import nonsense
+from ckpt2hf.ir.text import plain
 
-class Activation(enum.Enum):
-    """The function inside the MLP. `gelu` is always the exact erf form."""
-
-    GELU = "gelu"
-    GELU_TANH = "gelu_tanh"
-    RELU = "relu"
-    SILU = "silu"
-
-
-class NormPlacement(enum.Enum):
-    """Whether a block normalises its input (`pre`) or the sum of input and output (`post`)."""
-
-    PRE = "pre"
-    POST = "post"
-
-
-@dataclass(frozen=True, slots=True)
-class AttentionScale:
-    """What the scores `q·k` are multiplied with: `head_dim**-0.5`, `d_model**-0.5`, or a number."""
-
-    text: str
-    """As a user writes it."""
-
-    def __post_init__(self) -> None:
-        """Accept the two formulas and positive finite numbers. Raises ValueError."""
-        if self.text not in _SCALE_BASES:
-            number = float(self.text)
-            if not (math.isfinite(number) and number > 0):
-                raise ValueError(f"an attention scale is a positive number, not {self.text}")
-
-    def value(self, *, head_dim: int, d_model: int) -> float:
-        """The factor itself."""
-        bases = {"head_dim**-0.5": head_dim, "d_model**-0.5": d_model}
-        base = bases.get(self.text)
-        return float(self.text) if base is None else 1 / math.sqrt(base)
-
-    def relative(self, *, head_dim: int, d_model: int) -> float:
-        """The factor over `head_dim**-0.5`; exact where it is a power of two (a width of 4**n heads)."""
-        bases = {"head_dim**-0.5": head_dim, "d_model**-0.5": d_model}
-        base = bases.get(self.text)
-        if base is None:
-            return float(self.text) * math.sqrt(head_dim)
-        return math.sqrt(head_dim / base)
-
-    def __str__(self) -> str:
-        """The formula or number as a user writes it."""
-        return self.text
-
-
-_SCALE_BASES = frozenset({"head_dim**-0.5", "d_model**-0.5"})
+if TYPE_CHECKING:
+    from ckpt2hf.ir.values import (
+        Activation,
+        Factor,
+        LayerPattern,
+        Mlp,
+        Norm,
+        NormPlacement,
+        Position,
+        QkNorm,
+        RopeLayout,
+        RopeScaling,
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelSpec:
-    """A causal decoder with LayerNorm, learned positions and a plain (ungated) MLP.
+    """A causal decoder. A field that does not apply has the one value that says so (`ir.sense`).
 
     The field names are the words of `--set`, of dialect files and of the report.
     """
@@ -72,138 +35,125 @@ class ModelSpec:
     d_model: int
     """Width of the residual stream; the length of an embedding."""
     heads: int
-    """Attention heads in each block."""
+    """Attention heads in each block: those of the queries."""
+    kv_heads: int
+    """Heads of keys and values; as many as `heads`, or a divisor of it (grouped queries)."""
     head_dim: int
     """Width of one head."""
     d_ff: int
-    """Width inside the MLP."""
+    """Width inside the MLP; inside each expert where there are experts."""
     vocab: int
-    """Rows of the embedding: token ids run from 0 to one less."""
+    """Token ids run from 0 to one less; as many logits come out."""
     context: int
-    """Rows of the position table: the longest sequence."""
+    """The longest sequence: the rows of the position table, or the length the model was trained with."""
+    embed_rows: int
+    """Rows of the embedding as stored; those beyond `vocab` are never looked up."""
+    head_rows: int
+    """Rows of the output layer as stored; those beyond `vocab` are cut off the logits."""
+    norm: Norm
+    """`layernorm`, or `rmsnorm`, which takes no mean off."""
     norm_placement: NormPlacement
-    """Whether a block normalises its input (`pre`) or the sum of input and output (`post`)."""
+    """Where a block normalises: its input (`pre`), the sum (`post`), what it adds (`output`), both (`sandwich`), or
+    once for attention and MLP side by side (`parallel`)."""
     norm_eps: float
-    """What every LayerNorm adds to the variance."""
+    """What every norm adds to the variance."""
+    norm_weight: bool
+    """Whether the norms have a weight."""
+    norm_offset: bool
+    """Whether the stored weight of a norm counts from one: 1 + weight is what multiplies."""
     norm_bias: bool
-    """Whether the LayerNorms have a bias."""
+    """Whether the norms have a bias."""
+    embed_norm: bool
+    """Whether the embedding is normalised, without a weight, before the first block."""
     final_norm: bool
-    """Whether a LayerNorm stands between the last block and the head."""
+    """Whether a norm stands between the last block and the head."""
+    mlp: Mlp
+    """`plain`: down(act(up(x))); `gated`: down(act(gate(x)) * up(x))."""
     activation: Activation
     """The function inside the MLP; `gelu` is the exact erf form, `gelu_tanh` the tanh formula."""
-    attention_scale: AttentionScale
+    experts: int
+    """MLPs in each block of which a router chooses some; 0 for a single MLP."""
+    experts_per_token: int
+    """How many are chosen for a token, by the softmax of the router, renormalised over them; 0 for a single MLP."""
+    position: Position
+    """How the model knows the order: `learned` or `sinusoidal` table, `rope`, `none`, or `rope_on_heads`, the mistake
+    of turning by the number of the head."""
+    position_scale: Factor
+    """What the rows of the position table are multiplied with."""
+    rope_layout: RopeLayout
+    """Which two numbers of a head RoPE turns together: `halves` or neighbouring `pairs`."""
+    rope_reversed: bool
+    """Whether RoPE turns the other way round, by minus the angle."""
+    rope_theta: float
+    """The base of RoPE's frequencies; 0 without RoPE."""
+    rope_dims: int
+    """How many of a head's numbers, from the first on, RoPE turns; 0 without RoPE."""
+    rope_scaling: RopeScaling
+    """How RoPE's frequencies are stretched: `none`, `linear:FACTOR` or `llama3:FACTOR,LOW,HIGH,ORIGINAL`."""
+    rope_local_theta: float
+    """The base of RoPE's frequencies in sliding layers; 0 where there are none, or no RoPE in them."""
+    rope_everywhere: bool
+    """Whether layers that see everything have RoPE, too, and not only sliding ones."""
+    layer_pattern: LayerPattern
+    """Which layers see everything (`f`) and which a window (`s`), repeated over the layers: `sssssf`."""
+    sliding_window: int
+    """How many positions, its own among them, a token of a sliding layer sees; 0 where there are none."""
+    attention_scale: Factor
     """What the scores `q·k` are multiplied with before the softmax."""
+    qk_norm: QkNorm
+    """Whether queries and keys are normalised: `none`, over each `head`, or over the whole `width`."""
+    qk_norm_weight: bool
+    """Whether these norms have a weight."""
+    qk_norm_after_rope: bool
+    """Whether they come after RoPE, not before it."""
     qkv_bias: bool
     """Whether the projections to q, k and v have a bias."""
     out_bias: bool
     """Whether the projection after attention has a bias."""
     mlp_bias: bool
-    """Whether both matrices of the MLP have a bias."""
+    """Whether the matrices of the MLP have a bias."""
     head_bias: bool
     """Whether the output layer has a bias."""
     tied: bool
     """Whether the output layer is the embedding itself."""
+    embed_scale: Factor
+    """What an embedding is multiplied with when it is looked up, rounded to float32 as torch rounds it."""
+    logit_scale: Factor
+    """What the logits are multiplied with."""
+    logit_softcap: float
+    """The logits x become cap·tanh(x / cap); 0 where they stay as they are."""
+
+    @property
+    def inner(self) -> int:
+        """The width of all query heads together."""
+        return self.heads * self.head_dim
+
+    @property
+    def kv_inner(self) -> int:
+        """The width of all key heads together."""
+        return self.kv_heads * self.head_dim
 
     def problems(self) -> list[str]:
-        """What is impossible about these numbers taken together; empty for a sound spec."""
-        found = [
-            f"{name} is {value}, it must be at least 1"
-            for name in ("layers", "d_model", "heads", "head_dim", "d_ff", "vocab", "context")
-            if (value := getattr(self, name)) < 1
-        ]
-        if not 0 < self.norm_eps < 1:
-            found.append(f"norm_eps is {self.norm_eps}, it must lie between 0 and 1")
-        return found
-
-    def dims(self) -> dict[str, int]:
-        """The lengths that rules name: every integer field, and `inner`, the width of all heads together."""
-        numbers = {name: value for name in FIELDS if type(value := getattr(self, name)) is int}
-        return {**numbers, "inner": self.heads * self.head_dim}
+        """What is impossible or means nothing about these values taken together; empty for a sound spec."""
+        return list(nonsense(self))
 
     def as_json(self) -> dict[str, Any]:
         """The fields as plain JSON values, in order of declaration."""
         return {name: plain(getattr(self, name)) for name in FIELDS}
 
+    def dims(self) -> dict[str, int]:
+        """The lengths and counts that rules name: every integer field, and what follows from them."""
+        numbers = {name: value for name in FIELDS if type(value := getattr(self, name)) is int}
+        return {
+            **numbers,
+            "inner": self.inner,
+            "kv_inner": self.kv_inner,
+            "four_widths": 4 * self.d_model,
+            "one": 1,
+            "one_theta": len({theta for theta in (self.rope_theta, self.rope_local_theta) if theta}),
+            "queries": self.heads // max(self.kv_heads, 1) * self.head_dim,
+        }
+
 
 FIELDS: tuple[str, ...] = tuple(ModelSpec.__dataclass_fields__)
 """The names of all fields of a spec, in order of declaration."""
-
-
-def plain(value: object) -> Any:  # noqa: ANN401 - a JSON scalar
-    """A field's value as JSON writes it."""
-    if isinstance(value, enum.Enum):
-        return value.value
-    return value.text if isinstance(value, AttentionScale) else value
-
-
-def parse_field(name: str, value: object) -> Any:  # noqa: ANN401 - the field decides the type
-    """The value of field `name` from JSON, TOML, a command line or a pickle. Raises ValueError: what is accepted."""
-    kind = _KINDS[name]
-    text = value.strip() if isinstance(value, str) else value
-    try:
-        return kind(text)
-    except (ValueError, TypeError, OverflowError) as error:
-        raise ValueError(f"{name} takes {_ACCEPTS[kind]}, not {value!r}") from error
-
-
-def _whole(value: object) -> int:
-    if isinstance(value, bool) or not isinstance(value, int | str | float):
-        raise TypeError
-    number = int(value) if not isinstance(value, float) else int(value) if value.is_integer() else None
-    if number is None:
-        raise ValueError
-    return number
-
-
-def _real(value: object) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | str | float):
-        raise TypeError
-    number = float(value)
-    if not math.isfinite(number):
-        raise ValueError
-    return number
-
-
-def _truth(value: object) -> bool:
-    known = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
-    return value if isinstance(value, bool) else known[str(value).lower()] if str(value).lower() in known else _no()
-
-
-def _no() -> bool:
-    raise ValueError
-
-
-def _scale(value: object) -> AttentionScale:
-    if isinstance(value, bool) or not isinstance(value, int | float | str):
-        raise TypeError
-    return AttentionScale(str(value).replace(" ", ""))
-
-
-_ACCEPTS = {
-    _whole: "a whole number",
-    _real: "a number",
-    _truth: "true or false",
-    _scale: "head_dim**-0.5, d_model**-0.5 or a positive number",
-    Activation: "one of " + ", ".join(a.value for a in Activation),
-    NormPlacement: "pre or post",
-}
-_KINDS: dict[str, Any] = {
-    "layers": _whole,
-    "d_model": _whole,
-    "heads": _whole,
-    "head_dim": _whole,
-    "d_ff": _whole,
-    "vocab": _whole,
-    "context": _whole,
-    "norm_placement": NormPlacement,
-    "norm_eps": _real,
-    "norm_bias": _truth,
-    "final_norm": _truth,
-    "activation": Activation,
-    "attention_scale": _scale,
-    "qkv_bias": _truth,
-    "out_bias": _truth,
-    "mlp_bias": _truth,
-    "head_bias": _truth,
-    "tied": _truth,
-}

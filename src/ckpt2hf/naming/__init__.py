@@ -3,6 +3,7 @@
 from ckpt2hf.naming.linking import Link, link, to_names, to_slots
 from ckpt2hf.naming.patterns import Pattern, collapse, pattern, stem
 from ckpt2hf.naming.rules import (
+    DealTemplate,
     Drop,
     Expectation,
     JoinTemplate,
@@ -11,14 +12,17 @@ from ckpt2hf.naming.rules import (
     Rule,
     SplitTemplate,
     SqueezeTemplate,
+    StackTemplate,
     Tie,
     TransposeTemplate,
     UnsqueezeTemplate,
+    UnstackTemplate,
 )
 from ckpt2hf.naming.totality import Assignment, assign
 
 __all__ = [
     "Assignment",
+    "DealTemplate",
     "Drop",
     "Expectation",
     "JoinTemplate",
@@ -29,9 +33,11 @@ __all__ = [
     "Rule",
     "SplitTemplate",
     "SqueezeTemplate",
+    "StackTemplate",
     "Tie",
     "TransposeTemplate",
     "UnsqueezeTemplate",
+    "UnstackTemplate",
     "assign",
     "collapse",
     "link",

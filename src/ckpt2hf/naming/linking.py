@@ -7,12 +7,12 @@ from itertools import product
 from typing import TYPE_CHECKING
 
 from ckpt2hf.errors import BrokenPromiseError
-from ckpt2hf.ir.slots import slots
+from ckpt2hf.ir import slots
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from ckpt2hf.ir.spec import ModelSpec
+    from ckpt2hf.ir import ModelSpec
     from ckpt2hf.naming.patterns import Pattern
     from ckpt2hf.naming.rules import Naming, Rule
     from ckpt2hf.ops import Mosaic, Op
@@ -86,13 +86,13 @@ def _links(rule: Rule, spec: ModelSpec) -> Iterable[Link]:
     left = {v for p in rule.names for v in p.variables}
     right = {v for p in rule.slots for v in p.variables}
     shared = sorted(left & right)
-    for values in product(*(range(_count(v, spec)) for v in shared)):
+    for values in product(*(_values(v, spec) for v in shared)):
         fixed = dict(zip(shared, values, strict=True))
         names = _expand(rule.names, fixed, spec)
         parts, ops, arity = _expand(rule.slots, fixed, spec), [], len(names)
         for template in rule.ops:
             op = template.bind(spec.dims(), arity)
-            arity = _arity(op, arity)
+            arity = op.count(arity)
             ops.append(op)
         if arity != len(parts):
             raise BrokenPromiseError(f"the ops of a rule make {arity} tensors of {names}, it names {len(parts)} slots")
@@ -104,20 +104,15 @@ def _expand(patterns: Sequence[Pattern], fixed: Mapping[str, int], spec: ModelSp
     names: list[str] = []
     for pattern in patterns:
         own = [v for v in pattern.variables if v not in fixed]
-        runs = product(*(range(_count(v, spec)) for v in own))
+        runs = product(*(_values(v, spec) for v in own))
         names += [pattern.format({**fixed, **dict(zip(own, values, strict=True))}) for values in runs]
     return tuple(names)
 
 
-def _count(variable: str, spec: ModelSpec) -> int:
-    return {"i": spec.layers, "h": spec.heads}[variable]
-
-
-def _arity(op: Op, before: int) -> int:
-    sizes = getattr(op, "sizes", None)
-    if sizes is None:
-        return before
-    return len(sizes) if before == 1 else 1
+def _values(variable: str, spec: ModelSpec) -> range:
+    if variable == "L":
+        return range(spec.layers, spec.layers + 1)
+    return range({"i": spec.layers, "h": spec.heads, "g": spec.kv_heads, "e": spec.experts}[variable])
 
 
 def _active(made: Link, wanted: Mapping[str, object]) -> bool:

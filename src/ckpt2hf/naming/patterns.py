@@ -1,4 +1,4 @@
-"""Name patterns: literal text with the variables `{i}` (layer) and `{h}` (head)."""
+"""Name patterns: literal text with variables such as `{i}` (layer) and `{h}` (head), also counted as `{2i+1}`."""
 
 from __future__ import annotations
 
@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-VARIABLES = {"i": "layer", "h": "head"}
-"""Every variable a pattern may hold, and what it counts."""
+VARIABLES = {"i": "layer", "h": "head", "g": "key and value head", "e": "expert", "L": "number of layers"}
+"""Every variable a pattern may hold, and what it counts. `{L}` has one value, for what follows the last layer."""
 
 _FIELD = re.compile(r"\{([^{}]*)\}")
+_COUNTED = re.compile(r"([1-9]?)([A-Za-z])(?:\+([1-9]))?")
+"""A variable, perhaps times a digit and plus a digit: code that numbers two sublayers a block counts so."""
 _INDEX = "0|[1-9][0-9]{0,8}"
 """A layer or head number as code writes it; longer ones are somebody's joke."""
 _NUMBER = re.compile(rf"(?<![0-9A-Za-z_])({_INDEX})(?![0-9A-Za-z_])")
@@ -30,31 +32,47 @@ class Pattern:
 
     def __post_init__(self) -> None:
         """Refuse unknown and repeated variables. Raises ValueError."""
-        names = _FIELD.findall(self.text)
-        bad = [name for name in names if name not in VARIABLES]
-        if bad or len(set(names)) != len(names) or not self.text:
+        found = [_COUNTED.fullmatch(field) for field in _FIELD.findall(self.text)]
+        names = [match[2] if match else "" for match in found]
+        if any(name not in VARIABLES for name in names) or len(set(names)) != len(names) or not self.text:
             known = ", ".join(f"{{{v}}} ({what})" for v, what in VARIABLES.items())
             raise ValueError(f"pattern {self.text!r}: each variable once, out of {known}")
 
     @cached_property
+    def _fields(self) -> tuple[tuple[str, int, int], ...]:
+        """Each variable with what it is multiplied with and what is added."""
+        found = (_COUNTED.fullmatch(field) for field in _FIELD.findall(self.text))
+        return tuple((match[2], int(match[1] or 1), int(match[3] or 0)) for match in found if match)
+
+    @cached_property
     def variables(self) -> tuple[str, ...]:
         """The variables in order of appearance."""
-        return tuple(_FIELD.findall(self.text))
+        return tuple(name for name, _, _ in self._fields)
 
     @cached_property
     def _regex(self) -> re.Pattern[str]:
-        literals = _FIELD.split(self.text)
-        parts = [re.escape(part) if k % 2 == 0 else f"(?P<{part}>{_INDEX})" for k, part in enumerate(literals)]
+        literals = _FIELD.split(self.text)[::2]
+        groups = [f"(?P<{name}>{_INDEX})" for name in self.variables]
+        parts = (re.escape(text) + group for text, group in zip(literals, [*groups, ""], strict=True))
         return re.compile("".join(parts))
 
     def format(self, values: Mapping[str, int]) -> str:
         """The name for these values; every variable of the pattern must be given."""
-        return _FIELD.sub(lambda found: str(values[found[1]]), self.text)
+        numbers = iter([times * values[name] + plus for name, times, plus in self._fields])
+        return _FIELD.sub(lambda _found: str(next(numbers)), self.text)
 
     def match(self, name: str) -> dict[str, int] | None:
         """The values that give this very name, or None."""
         found = self._regex.fullmatch(name)
-        return {variable: int(text) for variable, text in found.groupdict().items()} if found else None
+        if not found:
+            return None
+        values = {}
+        for variable, times, plus in self._fields:
+            value, rest = divmod(int(found[variable]) - plus, times)
+            if rest or value < 0:
+                return None
+            values[variable] = value
+        return values
 
     def __str__(self) -> str:
         """The pattern as written."""

@@ -6,7 +6,7 @@ import enum
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
-from ckpt2hf.ops import Concat, Split, Squeeze, Transpose, Unsqueeze
+from ckpt2hf.ops import Concat, Deal, Split, Squeeze, Stack, Transpose, Unsqueeze, Unstack
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -79,6 +79,38 @@ class UnsqueezeTemplate:
 
 
 @dataclass(frozen=True, slots=True)
+class UnstackTemplate:
+    """Takes a stack of the named height apart."""
+
+    size: str
+
+    def bind(self, dims: Mapping[str, int], arity: int) -> Op:  # noqa: ARG002 - always one tensor
+        """The height looked up."""
+        return Unstack(dims[self.size])
+
+
+@dataclass(frozen=True, slots=True)
+class StackTemplate:
+    """Lays all tensors on each other."""
+
+    def bind(self, dims: Mapping[str, int], arity: int) -> Op:  # noqa: ARG002 - as many as there are
+        """One layer for each tensor."""
+        return Stack(arity)
+
+
+@dataclass(frozen=True, slots=True)
+class DealTemplate:
+    """Deals rows out in a named number of rounds, parts of the named lengths."""
+
+    into: tuple[str, ...]
+    rounds: str
+
+    def bind(self, dims: Mapping[str, int], arity: int) -> Op:  # noqa: ARG002 - always one tensor
+        """Sizes and rounds looked up."""
+        return Deal(tuple(dims[word] for word in self.into), dims[self.rounds])
+
+
+@dataclass(frozen=True, slots=True)
 class Rule:
     """These names, put through these ops, are these slots.
 
@@ -104,6 +136,20 @@ class Expectation(enum.Enum):
 
     CAUSAL_MASK = "causal_mask"
     """Ones on and below the diagonal, zeros above; leading axes of length one."""
+    FUTURE_MASK = "future_mask"
+    """The same turned round: ones above the diagonal, which are masked, zeros elsewhere."""
+    MASKED_SCORE = "masked_score"
+    """A single number, -10,000 or less: what a masked score is replaced with."""
+    POSITION_IDS = "position_ids"
+    """0, 1, 2 and so on; leading axes of length one."""
+    ROPE_FREQUENCIES = "rope_frequencies"
+    """The frequencies of the RoPE that the facts describe, one for every pair."""
+    ROPE_ANGLES = "rope_angles"
+    """Complex numbers of length one: the angles of the RoPE that the facts describe, a row for every position."""
+    ROPE_COSINES = "rope_cosines"
+    """The cosines of these angles, a column for every pair or each column twice."""
+    ROPE_SINES = "rope_sines"
+    """The sines of these angles, a column for every pair or each column twice."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ckpt2hf.errors import MappingError
-from ckpt2hf.ir.slots import slots
+from ckpt2hf.ir import slots
 from ckpt2hf.naming.linking import link
 from ckpt2hf.naming.patterns import collapse
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from ckpt2hf.ir.spec import ModelSpec
+    from ckpt2hf.ir import ModelSpec
     from ckpt2hf.naming.linking import Link
     from ckpt2hf.naming.rules import Expectation, Naming
     from ckpt2hf.tensors import Meta

@@ -39,6 +39,10 @@ class Op(ABC):
     def describe(self) -> str:
         """In words, for a derivation in the report."""
 
+    def count(self, given: int) -> int:
+        """How many tensors come out when `given` go in; as many, unless an op says otherwise."""
+        return given
+
 
 @dataclass(frozen=True, slots=True)
 class Transpose(Op):
@@ -91,6 +95,10 @@ class Split(Op):
         """The concatenation of the same sizes."""
         return Concat(self.axis, self.sizes)
 
+    def count(self, given: int) -> int:  # noqa: ARG002 - always one tensor
+        """As many as there are sizes."""
+        return len(self.sizes)
+
     def describe(self) -> str:
         """How many parts, along which axis."""
         return f"split in {len(self.sizes)} along axis {self.axis}"
@@ -122,6 +130,10 @@ class Concat(Op):
     def inverse(self) -> Split:
         """The cut into the same sizes."""
         return Split(self.axis, self.sizes)
+
+    def count(self, given: int) -> int:  # noqa: ARG002 - always all of them
+        """One."""
+        return 1
 
     def describe(self) -> str:
         """How many parts, along which axis."""

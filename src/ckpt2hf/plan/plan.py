@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from ckpt2hf.checkpoints import Checkpoint
     from ckpt2hf.dialects import Candidate
-    from ckpt2hf.ir.spec import ModelSpec
+    from ckpt2hf.ir import ModelSpec
     from ckpt2hf.naming import Assignment, Link
     from ckpt2hf.ops import Mosaic
     from ckpt2hf.rewrites import Rewritten

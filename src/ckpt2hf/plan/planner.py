@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from ckpt2hf.checkpoints import Checkpoint
     from ckpt2hf.dialects import Candidate
-    from ckpt2hf.ir.spec import ModelSpec
+    from ckpt2hf.ir import ModelSpec
     from ckpt2hf.rewrites import Rewritten
     from ckpt2hf.targets import Target
     from ckpt2hf.tensors import Readable
@@ -27,7 +27,7 @@ def make_plan(checkpoint: Checkpoint, candidate: Candidate, options: PlanOptions
     spec = candidate.resolution.spec
     if problems := spec.problems():
         raise FactsError("the facts describe an impossible model", details=problems, where=str(checkpoint.path))
-    target = target_named(candidate.fit.dialect.target)
+    target = target_named(candidate.fit.target)
     naming = candidate.fit.layout.naming
     try:
         assignment = assign(naming, spec, {name: ref.meta for name, ref in checkpoint.tensors.items()})
@@ -67,6 +67,7 @@ def make_plan(checkpoint: Checkpoint, candidate: Candidate, options: PlanOptions
 def _rewrite(target: Target, spec: ModelSpec, slots: Mapping[str, Mosaic], *, where: str) -> tuple[Rewritten, ...]:
     """Identities applied until the target accepts the spec. Raises UnsupportedError naming what is left."""
     made: list[Rewritten] = []
+    asked = {problem.field: problem for problem in target.problems(spec)}
     for rewrite in REWRITES:
         if any(problem.field == rewrite.solves for problem in target.problems(spec)):
             after = rewrite.apply(spec, slots)
@@ -77,7 +78,7 @@ def _rewrite(target: Target, spec: ModelSpec, slots: Mapping[str, Mosaic], *, wh
     if left:
         raise UnsupportedError(
             f"{target.hf_class} cannot express this model",
-            details=[f"{problem.field:16} {problem.message}" for problem in left],
+            details=[f"{asked.get(p.field, p).field:16} {asked.get(p.field, p).message}" for p in left],
             where=where,
             remedies=["no stock class is known for it; it needs custom modelling code, which ckpt2hf does not write"],
         )

@@ -10,7 +10,7 @@ from importlib import metadata
 from typing import TYPE_CHECKING, Any
 
 from ckpt2hf import __version__
-from ckpt2hf.ir.spec import plain
+from ckpt2hf.ir import plain
 from ckpt2hf.report.report import (
     SCHEMA,
     CheckReport,

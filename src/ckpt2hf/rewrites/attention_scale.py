@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from ckpt2hf.ir.spec import AttentionScale
+from ckpt2hf.ir import Factor, QkNorm
 from ckpt2hf.ops import Mosaic
 from ckpt2hf.rewrites.leaves import Scaled
 from ckpt2hf.rewrites.rewrite import Exactness, Rewritten
@@ -14,7 +14,7 @@ from ckpt2hf.rewrites.rewrite import Exactness, Rewritten
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from ckpt2hf.ir.spec import ModelSpec
+    from ckpt2hf.ir import ModelSpec
 
 _HALF = 0.5
 
@@ -29,13 +29,16 @@ class FoldAttentionScale:
         """The same function with the usual scale; bitwise when the ratio is a power of two."""
         factor = spec.attention_scale.relative(head_dim=spec.head_dim, d_model=spec.d_model)
         exact = abs(math.frexp(factor)[0]) == _HALF
-        touched = frozenset(name for name in slots if ".attn.q." in name)
-        after = {name: Mosaic.of(Scaled(part, factor)) if name in touched else part for name, part in slots.items()}
+        if spec.qk_norm is not QkNorm.NONE and (spec.norm_offset or not spec.qk_norm_weight):
+            return None  # what normalises q undoes any factor of its rows
+        part = ".attn.q." if spec.qk_norm is QkNorm.NONE else ".attn.q_norm."
+        touched = frozenset(name for name in slots if part in name)
+        after = {name: Mosaic.of(Scaled(slot, factor)) if name in touched else slot for name, slot in slots.items()}
         return Rewritten(
             id="attention scale into q",
             why=f"scores are scaled with {spec.attention_scale}, {factor:g} times head_dim**-0.5",
             exactness=Exactness.BITWISE if exact else Exactness.ALGEBRAIC,
-            spec=replace(spec, attention_scale=AttentionScale("head_dim**-0.5")),
+            spec=replace(spec, attention_scale=Factor("head_dim**-0.5")),
             slots=after,
             computed={} if exact else {name: (name,) for name in touched},
             undo={name: lambda part: Mosaic.of(Scaled(part, 1 / factor)) for name in touched} if exact else {},

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from ckpt2hf.ir.slots import slots as slots_of
+from ckpt2hf.ir import Norm, NormPlacement
+from ckpt2hf.ir import slots as slots_of
 from ckpt2hf.ops import Mosaic, identical
 from ckpt2hf.rewrites.leaves import Constant, FoldedHead, widest
 from ckpt2hf.rewrites.rewrite import Exactness, Rewritten
@@ -14,7 +15,7 @@ from ckpt2hf.tensors import Meta
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from ckpt2hf.ir.spec import ModelSpec
+    from ckpt2hf.ir import ModelSpec
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,31 +40,41 @@ class FoldHeadBias:
                 slots=rest,
                 left_out={"head.bias": zeros},
             )
-        if not (spec.final_norm and spec.norm_bias):
+        norm = _last_norm(spec)
+        if norm is None:
             return None
         after = replace(spec, head_bias=False, tied=False)
         swallowed = (
             "embed.weight" if spec.tied else "head.weight",
             "head.bias",
-            "final_norm.weight",
-            "final_norm.bias",
+            f"{norm}.weight",
+            f"{norm}.bias",
         )
         head, _, gain, shift = (slots[name] for name in swallowed)
         dtype = widest(head, bias, gain, shift)
         ones = Mosaic.of(Constant(Meta((spec.d_model,), dtype), 1.0))
         folded = {
             "head.weight": Mosaic.of(FoldedHead(head, bias, gain, shift, dtype)),
-            "final_norm.weight": ones,
-            "final_norm.bias": ones,
+            f"{norm}.weight": ones,
+            f"{norm}.bias": ones,
         }
         complete = {**rest, **folded}
         untied = ", which unties it from the embedding" if spec.tied else ""
         return Rewritten(
             id="head bias into the final LayerNorm",
-            why=f"no GPT-2 class has a head bias; the head swallows it and the final norm{untied}",
+            why=f"this class has no head bias; the head swallows it and the last norm before it{untied}",
             exactness=Exactness.ALGEBRAIC,
             spec=after,
             slots={name: complete[name] for name in slots_of(after)},
             computed={name: swallowed if name == "head.weight" else () for name in folded},
-            activations=frozenset({"final_norm"}),
+            activations=frozenset({"final_norm", f"layers.{spec.layers - 1}"}),
         )
+
+
+def _last_norm(spec: ModelSpec) -> str | None:
+    """The LayerNorm whose output the head sees, if its weight and bias can be given away: nothing else sees it."""
+    if spec.norm is not Norm.LAYERNORM or not spec.norm_bias or spec.norm_offset:
+        return None
+    if spec.final_norm:
+        return "final_norm"
+    return f"layers.{spec.layers - 1}.mlp_norm" if spec.norm_placement is NormPlacement.POST else None

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ckpt2hf.tensors import Array, Box, DType, Meta, Readable
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +42,60 @@ class Scaled:
         """The scaled box."""
         part = self.source.read(box)
         return (part.astype(np.float64) * self.factor).astype(part.dtype)
+
+
+@dataclass(frozen=True, slots=True)
+class Offset:
+    """Every element plus a number, in float64, rounded once to a type that holds the sum."""
+
+    source: Readable
+    plus: float
+    dtype: DType
+
+    @property
+    def meta(self) -> Meta:
+        """The source's shape with the new type."""
+        return Meta(self.source.meta.shape, self.dtype)
+
+    def read(self, box: Box) -> Array:
+        """The shifted box."""
+        return (self.source.read(box).astype(np.float64) + self.plus).astype(self.dtype.numpy)
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """An array that was computed."""
+
+    meta: Meta
+    array: Array
+
+    def read(self, box: Box) -> Array:
+        """A copy of the box, so that nobody writes into the table."""
+        part: Array = self.array[box].copy()
+        return part
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Rows:
+    """The rows of a tensor in another order."""
+
+    source: Readable
+    order: NDArray[np.int64]
+    """For each row, which row of the source it is."""
+
+    @property
+    def meta(self) -> Meta:
+        """The source's."""
+        return self.source.meta
+
+    def read(self, box: Box) -> Array:
+        """The rows of the box; what is read of the source is the smallest block that holds them."""
+        rows, *rest = box
+        wanted = self.order[rows]
+        if not wanted.size:
+            return self.source.read(box)
+        first = int(wanted.min())
+        return self.source.read((slice(first, int(wanted.max()) + 1), *rest))[wanted - first]
 
 
 @dataclass(frozen=True, slots=True)

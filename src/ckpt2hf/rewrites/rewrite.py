@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from ckpt2hf.ir.spec import ModelSpec
+    from ckpt2hf.ir import ModelSpec
     from ckpt2hf.ops import Mosaic
 
 

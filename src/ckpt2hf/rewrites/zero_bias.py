@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from ckpt2hf.ir.slots import slots as slots_of
+from ckpt2hf.ir import slots as slots_of
 from ckpt2hf.ops import Mosaic
 from ckpt2hf.rewrites.leaves import Constant
 from ckpt2hf.rewrites.rewrite import Exactness, Rewritten
@@ -14,7 +14,7 @@ from ckpt2hf.tensors import Meta
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from ckpt2hf.ir.spec import ModelSpec
+    from ckpt2hf.ir import ModelSpec
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ckpt2hf.dialects import Candidate, Fact, Origin, candidates, detect, flag
-from ckpt2hf.dialects.resolve import USUAL_CHOICES, resolve
+from ckpt2hf.dialects.resolve import USUAL, resolve
 from ckpt2hf.errors import FactsError
-from ckpt2hf.ir.spec import parse_field
+from ckpt2hf.ir import parse_field, plain
 from ckpt2hf.naming import assign, to_slots
 from ckpt2hf.ops import Mosaic
 from ckpt2hf.verify.decide import decide
@@ -21,11 +21,9 @@ if TYPE_CHECKING:
 
     from ckpt2hf.checkpoints import Checkpoint
     from ckpt2hf.dialects import Said
-    from ckpt2hf.ir.spec import ModelSpec
+    from ckpt2hf.ir import ModelSpec
     from ckpt2hf.tensors import Array
 
-_EPS = (1e-5, 1e-6, 1e-8, 1e-12)
-"""The values of eps seen in the wild."""
 _TIME = 24
 """Positions the code is asked about: enough for every part of the model to matter, cheap enough to try all readings."""
 _MOST = 2000
@@ -84,12 +82,13 @@ def _readings(checkpoint: Checkpoint, found: Sequence[Candidate], said: Said) ->
         layout = each.fit.layout
         blank = resolve(layout, checkpoint, said.facts, asserted=False)
         free = {q.field: list(q.choices) for q in blank.questions}
-        free |= {name: USUAL_CHOICES[name] for name in layout.hidden if name not in free and _open(name, blank.facts)}
+        hidden = (name for name in layout.hidden if name not in free and _open(name, blank.facts))
+        free |= {name: [str(plain(choice)) for choice in USUAL[name]] for name in hidden}
         if "heads" in free:
             width = blank.facts["d_model"].value
             free["heads"] = [str(n) for n in range(1, width + 1) if width % n == 0]
         if _open("norm_eps", blank.facts):
-            free["norm_eps"] = [str(eps) for eps in _EPS]
+            free["norm_eps"] = [str(eps) for eps in USUAL["norm_eps"]]
         for answers in product(*free.values()):
             facts = {
                 name: Fact(name, parse_field(name, answer), Origin.REFERENCE, "your code")
@@ -104,7 +103,7 @@ def _readings(checkpoint: Checkpoint, found: Sequence[Candidate], said: Said) ->
 
 def _open(name: str, facts: Mapping[str, Fact]) -> bool:
     """Whether only a dialect speaks for a field."""
-    return name in facts and facts[name].origin is Origin.DIALECT
+    return name in facts and facts[name].origin.is_opinion
 
 
 def _describe(reading: Candidate) -> str:

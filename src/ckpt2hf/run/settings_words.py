@@ -9,7 +9,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from ckpt2hf.dialects import TOKEN_IDS, dialects, said_in_file
 from ckpt2hf.errors import UsageError
-from ckpt2hf.ir.spec import FIELDS
+from ckpt2hf.ir import FIELDS
 from ckpt2hf.output import WeightFormat
 from ckpt2hf.run import units
 from ckpt2hf.run.settings import Settings

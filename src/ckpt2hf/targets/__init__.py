@@ -2,9 +2,13 @@
 
 from ckpt2hf.errors import BrokenPromiseError
 from ckpt2hf.targets.gpt2 import GPT2
-from ckpt2hf.targets.target import Problem, Relation, Requirement, Target
+from ckpt2hf.targets.llama import LLAMA
+from ckpt2hf.targets.openai_gpt import OPENAI_GPT
+from ckpt2hf.targets.qwen3 import QWEN3, QWEN3_MOE
+from ckpt2hf.targets.target import Problem, Relation, Requirement, Target, Together
+from ckpt2hf.targets.windowed import COHERE2, GEMMA3, OLMO3
 
-TARGETS = (GPT2,)
+TARGETS = (GPT2, OPENAI_GPT, LLAMA, QWEN3, QWEN3_MOE, GEMMA3, OLMO3, COHERE2)
 """Every target."""
 
 
@@ -16,4 +20,13 @@ def target(name: str) -> Target:
     raise BrokenPromiseError(f"a dialect names the target {name!r}, which does not exist")
 
 
-__all__ = ["TARGETS", "Problem", "Relation", "Requirement", "Target", "target"]
+__all__ = [
+    "GPT2",
+    "TARGETS",
+    "Problem",
+    "Relation",
+    "Requirement",
+    "Target",
+    "Together",
+    "target",
+]

@@ -7,50 +7,44 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from ckpt2hf.ir.spec import Activation, AttentionScale, NormPlacement
-from ckpt2hf.naming import Naming, Rule, SplitTemplate, Tie, TransposeTemplate, pattern
-from ckpt2hf.targets.target import Relation, Requirement, Target
+from ckpt2hf.ir import Activation, Norm, NormPlacement, Position
+from ckpt2hf.naming import Naming, SplitTemplate, Tie, TransposeTemplate, pattern
+from ckpt2hf.targets.target import Relation, Requirement, Target, rule, same
 
 if TYPE_CHECKING:
-    from ckpt2hf.ir.spec import ModelSpec
-    from ckpt2hf.naming import OpTemplate
+    from ckpt2hf.ir import ModelSpec
 
 ACTIVATIONS = {
     # `gelu_pytorch_tanh` calls the same kernel as F.gelu(approximate="tanh"); `gelu_new` spells the formula out.
     Activation.GELU: "gelu",
     Activation.GELU_TANH: "gelu_pytorch_tanh",
     Activation.RELU: "relu",
+    Activation.RELU2: "relu2",
     Activation.SILU: "silu",
 }
-
-
-def _rule(name: str, slots: str | tuple[str, ...], *ops: OpTemplate) -> Rule:
-    parts = (slots,) if isinstance(slots, str) else slots
-    return Rule((pattern(name),), tuple(pattern(part) for part in parts), ops)
-
+"""What transformers calls each activation. Source: transformers 4.57.6, activations.py (ACT2CLS)."""
 
 _QKV = tuple(f"layers.{{i}}.attn.{part}" for part in "qkv")
 _THIRDS = SplitTemplate(0, ("inner", "inner", "inner"))
-
+_TURNED = TransposeTemplate()
+_NORMS = {
+    "transformer.h.{i}.ln_1": "layers.{i}.attn_norm",
+    "transformer.h.{i}.ln_2": "layers.{i}.mlp_norm",
+    "transformer.ln_f": "final_norm",
+}
+_LINEARS = {
+    "transformer.h.{i}.attn.c_proj": "layers.{i}.attn.out",
+    "transformer.h.{i}.mlp.c_fc": "layers.{i}.mlp.up",
+    "transformer.h.{i}.mlp.c_proj": "layers.{i}.mlp.down",
+}
 _NAMING = Naming(
     rules=(
-        _rule("transformer.wte.weight", "embed.weight"),
-        _rule("transformer.wpe.weight", "positions.weight"),
-        _rule("transformer.h.{i}.ln_1.weight", "layers.{i}.attn_norm.weight"),
-        _rule("transformer.h.{i}.ln_1.bias", "layers.{i}.attn_norm.bias"),
-        _rule("transformer.h.{i}.attn.c_attn.weight", tuple(f"{q}.weight" for q in _QKV), TransposeTemplate(), _THIRDS),
-        _rule("transformer.h.{i}.attn.c_attn.bias", tuple(f"{q}.bias" for q in _QKV), _THIRDS),
-        _rule("transformer.h.{i}.attn.c_proj.weight", "layers.{i}.attn.out.weight", TransposeTemplate()),
-        _rule("transformer.h.{i}.attn.c_proj.bias", "layers.{i}.attn.out.bias"),
-        _rule("transformer.h.{i}.ln_2.weight", "layers.{i}.mlp_norm.weight"),
-        _rule("transformer.h.{i}.ln_2.bias", "layers.{i}.mlp_norm.bias"),
-        _rule("transformer.h.{i}.mlp.c_fc.weight", "layers.{i}.mlp.up.weight", TransposeTemplate()),
-        _rule("transformer.h.{i}.mlp.c_fc.bias", "layers.{i}.mlp.up.bias"),
-        _rule("transformer.h.{i}.mlp.c_proj.weight", "layers.{i}.mlp.down.weight", TransposeTemplate()),
-        _rule("transformer.h.{i}.mlp.c_proj.bias", "layers.{i}.mlp.down.bias"),
-        _rule("transformer.ln_f.weight", "final_norm.weight"),
-        _rule("transformer.ln_f.bias", "final_norm.bias"),
-        _rule("lm_head.weight", "head.weight"),
+        *same({"transformer.wte": "embed", "transformer.wpe": "positions", "lm_head": "head"}, "weight"),
+        *same(_NORMS, "weight", "bias"),
+        rule("transformer.h.{i}.attn.c_attn.weight", tuple(f"{q}.weight" for q in _QKV), _TURNED, _THIRDS),
+        rule("transformer.h.{i}.attn.c_attn.bias", tuple(f"{q}.bias" for q in _QKV), _THIRDS),
+        *(rule(f"{name}.weight", f"{slot}.weight", _TURNED) for name, slot in _LINEARS.items()),
+        *same(_LINEARS, "bias"),
     ),
     ties=(Tie(pattern("lm_head.weight"), pattern("transformer.wte.weight")),),
 )
@@ -82,18 +76,24 @@ def _config(spec: ModelSpec) -> dict[str, Any]:
     }
 
 
+SIZES = frozenset(
+    {"layers", "d_model", "heads", "kv_heads", "head_dim", "d_ff", "vocab", "context", "embed_rows", "head_rows"}
+)
+"""Fields that are lengths; what they have to be is a matter of relations."""
+
 GPT2 = Target(
     id="gpt2",
     hf_class="GPT2LMHeadModel",
+    expresses=SIZES | {"norm_eps", "activation", "tied"},
     requires=(
+        Requirement("norm", (Norm.LAYERNORM,), "GPT-2 has LayerNorm"),
         Requirement("norm_placement", (NormPlacement.PRE,), "GPT-2 normalises the input of every block"),
-        Requirement("final_norm", (True,), "GPT-2 always has a final LayerNorm"),
+        Requirement("position", (Position.LEARNED,), "GPT-2 adds a table of positions"),
         Requirement("norm_bias", (True,), "every LayerNorm of GPT-2 has a bias"),
         Requirement("qkv_bias", (True,), "the attention input of GPT-2 has a bias"),
         Requirement("out_bias", (True,), "the attention output of GPT-2 has a bias"),
         Requirement("mlp_bias", (True,), "the MLP of GPT-2 has biases"),
-        Requirement("head_bias", (False,), "the head of GPT-2 has no bias"),
-        Requirement("attention_scale", (AttentionScale("head_dim**-0.5"),), "GPT-2 always scales with head_dim**-0.5"),
+        Relation("kv_heads", "heads", "GPT-2 has as many heads of keys as of queries"),
         Relation("inner", "d_model", "the heads of GPT-2 fill the model width exactly"),
     ),
     naming=_NAMING,

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from ckpt2hf.ir.spec import plain
+from ckpt2hf.errors import BrokenPromiseError
+from ckpt2hf.ir import FIELDS, plain
+from ckpt2hf.naming import Rule, pattern
+from ckpt2hf.targets.neutral import NEUTRAL
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
-    from ckpt2hf.ir.spec import ModelSpec
-    from ckpt2hf.naming import Naming
+    from ckpt2hf.ir import ModelSpec
+    from ckpt2hf.naming import Naming, OpTemplate
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +25,12 @@ class Requirement:
     allowed: tuple[Any, ...]
     why: str
 
+    def problems(self, spec: ModelSpec) -> Iterator[Problem]:
+        """What does not fit about a spec."""
+        found = getattr(spec, self.field)
+        if found not in self.allowed:
+            yield Problem(self.field, f"{self.field} is {plain(found)}: {self.why}")
+
 
 @dataclass(frozen=True, slots=True)
 class Relation:
@@ -30,6 +39,28 @@ class Relation:
     left: str
     right: str
     why: str
+
+    def problems(self, spec: ModelSpec) -> Iterator[Problem]:
+        """What does not fit about a spec."""
+        dims = spec.dims()
+        if dims[self.left] != dims[self.right]:
+            text = f"{self.left} is {dims[self.left]}, {self.right} is {dims[self.right]}: {self.why}"
+            yield Problem(self.left, text)
+
+
+@dataclass(frozen=True, slots=True)
+class Together:
+    """Two yes-or-no fields that are both true or both false; the false one is the problem."""
+
+    one: str
+    other: str
+    why: str
+
+    def problems(self, spec: ModelSpec) -> Iterator[Problem]:
+        """What does not fit about a spec."""
+        for absent, there in ((self.one, self.other), (self.other, self.one)):
+            if getattr(spec, there) and not getattr(spec, absent):
+                yield Problem(absent, f"{absent} is false, {there} is true: {self.why}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,28 +71,51 @@ class Problem:
     message: str
 
 
+ROWS = (
+    Relation("embed_rows", "vocab", "the class has a row of the embedding for each token"),
+    Relation("head_rows", "vocab", "the class gives every logit that its head computes"),
+)
+"""What every class asks for."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Target:
     """One Hugging Face architecture."""
 
     id: str
     hf_class: str
-    requires: tuple[Requirement | Relation, ...]
+    expresses: frozenset[str]
+    """Fields that its configuration or its shapes can say, whatever they are."""
+    requires: tuple[Requirement | Relation | Together, ...]
+    """What it asks for; a field that is neither here nor expressed must have the one value that every class has."""
     naming: Naming
     config: Callable[[ModelSpec], dict[str, Any]]
     """The architecture's own part of config.json."""
     modules: Mapping[str, str]
     """Names of the reference forward's activations and the modules that compute them, `{i}` for the layer."""
+    neutral: tuple[Requirement, ...] = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Every field has a place. Raises BrokenPromiseError."""
+        said = {need.field for need in self.requires if isinstance(need, Requirement)} | self.expresses
+        rest = [name for name in FIELDS if name not in said]
+        homeless = [name for name in rest if name not in NEUTRAL]
+        if homeless or not said <= set(FIELDS):
+            raise BrokenPromiseError(f"target {self.id}: no place for {homeless}, unknown {said - set(FIELDS)}")
+        neutral = (Requirement(name, (NEUTRAL[name].value,), f"{self.hf_class} {NEUTRAL[name].why}") for name in rest)
+        object.__setattr__(self, "neutral", tuple(neutral))
 
     def problems(self, spec: ModelSpec) -> list[Problem]:
         """Every feature of the spec that this class has no place for."""
-        found, dims = [], spec.dims()
-        for need in self.requires:
-            if isinstance(need, Relation):
-                if dims[need.left] != dims[need.right]:
-                    text = f"{need.left} is {dims[need.left]}, {need.right} is {dims[need.right]}: {need.why}"
-                    found.append(Problem(need.left, text))
-            elif getattr(spec, need.field) not in need.allowed:
-                text = f"{need.field} is {plain(getattr(spec, need.field))}: {need.why}"
-                found.append(Problem(need.field, text))
-        return found
+        return [problem for need in (*self.requires, *ROWS, *self.neutral) for problem in need.problems(spec)]
+
+
+def rule(name: str, slots: str | tuple[str, ...], *ops: OpTemplate) -> Rule:
+    """A rule of a target's naming: one tensor, and the slots it holds."""
+    parts = (slots,) if isinstance(slots, str) else slots
+    return Rule((pattern(name),), tuple(pattern(part) for part in parts), ops)
+
+
+def same(names: Mapping[str, str], *kinds: str) -> tuple[Rule, ...]:
+    """A rule for each pair of modules and each kind of tensor (`weight`, `bias`), as they are."""
+    return tuple(rule(f"{name}.{kind}", f"{slot}.{kind}") for name, slot in names.items() for kind in kinds)

@@ -14,7 +14,7 @@ from ckpt2hf.verify.weights import load_slots
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from ckpt2hf.ir.spec import ModelSpec
+    from ckpt2hf.ir import ModelSpec
     from ckpt2hf.tensors import Array, Readable
 
 DECISIVE = 10.0

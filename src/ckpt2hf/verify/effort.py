@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ckpt2hf.ir import Mlp
+
 if TYPE_CHECKING:
-    from ckpt2hf.ir.spec import ModelSpec
+    from ckpt2hf.ir import ModelSpec
 
 SHORT = 48
 """Tokens of the short sequences."""
@@ -17,8 +19,9 @@ AFFORDABLE = 1e10
 
 def multiply_adds(spec: ModelSpec) -> int:
     """Multiply-adds per token: the elements of every matrix that multiplies."""
-    inner = spec.heads * spec.head_dim
-    return spec.layers * spec.d_model * (4 * inner + 2 * spec.d_ff) + spec.vocab * spec.d_model
+    matrices = 3 if spec.mlp is Mlp.GATED else 2
+    mlps = matrices * spec.d_ff * max(spec.experts_per_token, 1) + spec.experts
+    return spec.layers * spec.d_model * (2 * spec.inner + 2 * spec.kv_inner + mlps) + spec.vocab * spec.d_model
 
 
 def short(spec: ModelSpec) -> int:

@@ -16,7 +16,7 @@ from ckpt2hf.verify.verdict import Check
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from ckpt2hf.ir.spec import ModelSpec
+    from ckpt2hf.ir import ModelSpec
 
 NEW_TOKENS = 16
 """Tokens generated, context permitting."""

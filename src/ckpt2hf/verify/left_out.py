@@ -4,17 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from ckpt2hf.errors import MappingError
-from ckpt2hf.naming import Expectation, collapse
+from ckpt2hf.naming import collapse
 from ckpt2hf.ops import identical
+from ckpt2hf.verify.superfluous import PROOFS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from ckpt2hf.plan import Plan
-    from ckpt2hf.tensors import Array
 
 
 def prove_left_out(plan: Plan) -> Mapping[str, str]:
@@ -28,7 +26,7 @@ def prove_left_out(plan: Plan) -> Mapping[str, str]:
         else:
             wrong.append(f"{name}  differs from {twin}, which the dialect says it equals")
     for name, expected in plan.assignment.drops.items():
-        problem = _PROOFS[expected](tensors[name].load())
+        problem = PROOFS[expected](tensors[name].load(), plan.spec)
         if problem:
             wrong.append(f"{name}  {problem}")
         else:
@@ -41,16 +39,3 @@ def prove_left_out(plan: Plan) -> Mapping[str, str]:
             remedies=["this is not the model the dialect describes: name another one, or ask with --reference"],
         )
     return reasons
-
-
-def _not_causal(mask: Array) -> str | None:
-    """What speaks against a causal mask, or None: square, leading axes of length one, ones up to the diagonal."""
-    side = mask.shape[-1] if mask.ndim else 0
-    if mask.ndim < 2 or mask.shape[-2] != side or mask.size != side * side:  # noqa: PLR2004 - a matrix
-        return f"is {list(mask.shape)}, not a square mask"
-    if np.array_equal(mask.reshape(side, side), np.tri(side, dtype=mask.dtype)):
-        return None
-    return "is not a causal mask (ones on and below the diagonal, zeros above)"
-
-
-_PROOFS = {Expectation.CAUSAL_MASK: _not_causal}

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Set as AbstractSet
     from pathlib import Path
 
-    from ckpt2hf.ir.spec import ModelSpec
+    from ckpt2hf.ir import ModelSpec
     from ckpt2hf.tensors import Readable
 
 _FILES: Mapping[str, str] = {"safetensors": "model.safetensors", "bin": "pytorch_model.bin"}

@@ -11,7 +11,7 @@ import torch
 from ckpt2hf.verify.effort import SHARP, last, short
 
 if TYPE_CHECKING:
-    from ckpt2hf.ir.spec import ModelSpec
+    from ckpt2hf.ir import ModelSpec
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING, TypeAlias
 
 import torch
@@ -10,29 +9,24 @@ import torch.nn.functional as F  # noqa: N812 - the name the whole PyTorch world
 from torch import Tensor
 
 from ckpt2hf.errors import BrokenPromiseError
-from ckpt2hf.ir.spec import Activation, NormPlacement
+from ckpt2hf.ir import NormPlacement, Position
+from ckpt2hf.ir.tables import sinusoids
+from ckpt2hf.verify.sublayers import Sublayers
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
-    from ckpt2hf.ir.spec import ModelSpec
+    from ckpt2hf.ir import ModelSpec
 
 Trace: TypeAlias = dict[str, Tensor]
 """Activations `[batch, time, …]` by name, in order of execution.
 
-`embed`, then for every layer `layers.{i}.attn` and `layers.{i}.mlp` (what each sublayer adds to the residual) and
-`layers.{i}` (what the block hands on), then `final_norm` where there is one, and `logits`.
+`embed`, then for every layer `layers.{i}.attn` and `layers.{i}.mlp` (what each sublayer gives, before any norm of it)
+and `layers.{i}` (what the block hands on), then `final_norm` where there is one, and `logits`.
 """
 
 _HEAD_ROWS = 4096
 """Rows of the output matrix widened at a time: a float64 copy of a large vocabulary would be the peak of memory."""
-
-_ACTIVATIONS: Mapping[Activation, Callable[[Tensor], Tensor]] = {
-    Activation.GELU: F.gelu,
-    Activation.GELU_TANH: lambda x: F.gelu(x, approximate="tanh"),
-    Activation.RELU: F.relu,
-    Activation.SILU: F.silu,
-}
 
 
 def reference(
@@ -59,19 +53,20 @@ class _Forward:
 
     def __init__(self, spec: ModelSpec, weights: Mapping[str, Tensor], dtype: torch.dtype, trace: Trace | None) -> None:
         self.spec, self.weights, self.dtype, self.trace = spec, weights, dtype, trace
-        self.scale = spec.attention_scale.value(head_dim=spec.head_dim, d_model=spec.d_model)
+        self.sublayers = Sublayers(spec, self._weight)
 
     def __call__(self, tokens: Tensor, start: int) -> Tensor:
         spec = self.spec
         stop = start + tokens.shape[1]
         if stop > spec.context:
             raise BrokenPromiseError(f"a probe reaches position {stop - 1} of a context of {spec.context}")
-        rows = F.embedding(tokens, self.weights["embed.weight"]).to(self.dtype)
-        x = self._keep("embed", rows + self.weights["positions.weight"][start:stop].to(self.dtype))
+        x = self._keep("embed", self._embed(tokens, start, stop))
+        if spec.embed_norm:
+            x = self.sublayers.normalised(x)
         for i in range(spec.layers):
-            x = self._keep(f"layers.{i}", self._block(f"layers.{i}", x))
+            x = self._keep(f"layers.{i}", self._block(i, x, start))
         if spec.final_norm:
-            x = self._keep("final_norm", self._norm("final_norm", x))
+            x = self._keep("final_norm", self.sublayers.norm("final_norm", x))
         return self._keep("logits", self._head(x))
 
     def _keep(self, name: str, value: Tensor) -> Tensor:
@@ -82,47 +77,52 @@ class _Forward:
     def _weight(self, name: str) -> Tensor:
         return self.weights[name].to(self.dtype)
 
-    def _linear(self, name: str, x: Tensor, *, bias: bool) -> Tensor:
-        return F.linear(x, self._weight(f"{name}.weight"), self._weight(f"{name}.bias") if bias else None)
+    def _factor(self, name: str) -> float:
+        value: float = getattr(self.spec, name).value(head_dim=self.spec.head_dim, d_model=self.spec.d_model)
+        return value
 
-    def _norm(self, name: str, x: Tensor) -> Tensor:
-        bias = self._weight(f"{name}.bias") if self.spec.norm_bias else None
-        return F.layer_norm(x, (self.spec.d_model,), self._weight(f"{name}.weight"), bias, self.spec.norm_eps)
+    def _embed(self, tokens: Tensor, start: int, stop: int) -> Tensor:
+        spec = self.spec
+        # torch rounds a Python number to float32 when it meets a float32 tensor, and codebases that scale do so there.
+        rows = F.embedding(tokens, self.weights["embed.weight"]).to(self.dtype) * _float32(self._factor("embed_scale"))
+        if spec.position is Position.LEARNED:
+            table = self.weights["positions.weight"][start:stop]
+        elif spec.position is Position.SINUSOIDAL:
+            table = torch.from_numpy(sinusoids(stop, spec.d_model)[start:])
+        else:
+            return rows
+        return rows + table.to(self.dtype) * _float32(self._factor("position_scale"))
 
-    def _block(self, at: str, x: Tensor) -> Tensor:
-        for part, sublayer in (("attn", self._attention), ("mlp", self._mlp)):
+    def _block(self, i: int, x: Tensor, start: int) -> Tensor:
+        at, sub, how = f"layers.{i}", self.sublayers, self.spec.norm_placement
+        if how is NormPlacement.PARALLEL:
+            y = sub.norm(f"{at}.attn_norm", x)
+            return x + self._keep(f"{at}.attn", sub.attention(i, y, start)) + self._keep(f"{at}.mlp", sub.mlp(i, y))
+        for part in ("attn", "mlp"):
             name, norm = f"{at}.{part}", f"{at}.{part}_norm"
-            if self.spec.norm_placement is NormPlacement.PRE:
-                x = x + self._keep(name, sublayer(name, self._norm(norm, x)))
-            else:
-                x = self._norm(norm, x + self._keep(name, sublayer(name, x)))
+            y = sub.norm(norm, x) if how in (NormPlacement.PRE, NormPlacement.SANDWICH) else x
+            y = self._keep(name, sub.attention(i, y, start) if part == "attn" else sub.mlp(i, y))
+            if how is NormPlacement.OUTPUT:
+                y = sub.norm(norm, y)
+            elif how is NormPlacement.SANDWICH:
+                y = sub.norm(f"{at}.{part}_out_norm", y)
+            x = sub.norm(norm, x + y) if how is NormPlacement.POST else x + y
         return x
 
-    def _attention(self, name: str, x: Tensor) -> Tensor:
-        """What attention adds to `x` `[batch, time, d_model]`: position t sees positions 0..t."""
-        batch, time, _ = x.shape
-        spec = self.spec
-
-        def heads(part: str) -> Tensor:
-            y = self._linear(f"{name}.{part}", x, bias=spec.qkv_bias)
-            return y.view(batch, time, spec.heads, spec.head_dim).transpose(1, 2)
-
-        scores = heads("q") @ heads("k").transpose(2, 3) * self.scale
-        future = torch.ones(time, time, dtype=torch.bool).triu(1)
-        seen = scores.masked_fill(future, -math.inf).softmax(-1)
-        mixed = (seen @ heads("v")).transpose(1, 2).reshape(batch, time, spec.heads * spec.head_dim)
-        return self._linear(f"{name}.out", mixed, bias=spec.out_bias)
-
-    def _mlp(self, name: str, x: Tensor) -> Tensor:
-        bias = self.spec.mlp_bias
-        hidden = _ACTIVATIONS[self.spec.activation](self._linear(f"{name}.up", x, bias=bias))
-        return self._linear(f"{name}.down", hidden, bias=bias)
-
     def _head(self, x: Tensor) -> Tensor:
-        matrix = self.weights["embed.weight" if self.spec.tied else "head.weight"]
-        bias = self._weight("head.bias") if self.spec.head_bias else None
+        spec = self.spec
+        matrix = self.weights["embed.weight" if spec.tied else "head.weight"][: spec.vocab]
         if matrix.dtype == self.dtype:
-            return F.linear(x, matrix, bias)
-        parts = [F.linear(x, rows.to(self.dtype)) for rows in torch.split(matrix, _HEAD_ROWS)]
-        logits = torch.cat(parts, dim=-1)
-        return logits if bias is None else logits + bias
+            logits = F.linear(x, matrix)
+        else:
+            logits = torch.cat([F.linear(x, rows.to(self.dtype)) for rows in torch.split(matrix, _HEAD_ROWS)], dim=-1)
+        if spec.head_bias:
+            logits = logits + self._weight("head.bias")[: spec.vocab]
+        if not spec.logit_scale.is_one:
+            logits = logits * self._factor("logit_scale")
+        cap = spec.logit_softcap
+        return cap * torch.tanh(logits / cap) if cap else logits
+
+
+def _float32(number: float) -> float:
+    return float(torch.tensor(number, dtype=torch.float32))

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import torch
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 from ckpt2hf.errors import BrokenPromiseError
 
@@ -22,22 +23,64 @@ def widened(model: nn.Module) -> Iterator[None]:
     """Run `model` in float64 inside: same weights, twice the width, no second copy of the model in memory.
 
     Each module that owns parameters gets them widened just before it runs and gets the very same float32 storage back
-    just after. An embedding stays as it is and its rows are widened instead, which is the same numbers.
+    just after. A plain embedding stays as it is and its rows are widened instead, which is the same numbers. Modules
+    that insist on float32 inside (RMSNorm, softmax, RoPE) get float64 as well.
     """
     owners = [module for module in model.modules() if module._parameters]  # noqa: SLF001 - torch has no public form
     handles: list[_Hook] = []
     try:
         for module in owners:
-            if isinstance(module, nn.Embedding):
+            if type(module) is nn.Embedding:  # a subclass may multiply, and has to do so in float64
                 handles.append(module.register_forward_hook(_widen_output))
             else:
                 narrow: dict[str, Tensor] = {}
                 handles.append(module.register_forward_pre_hook(_widen_weights(narrow)))
                 handles.append(module.register_forward_hook(_restore_weights(narrow), always_call=True))
-        yield
+        with _NothingNarrow(), _wide_frequencies(model):
+            yield
     finally:
         for handle in handles:
             handle.remove()
+
+
+class _NothingNarrow(TorchFunctionMode):
+    """Whoever asks torch for float32 inside gets float64."""
+
+    def __torch_function__(
+        self,
+        func: Any,  # noqa: ANN401 - any function of torch
+        types: Any,  # noqa: ANN401 - torch's own protocol
+        args: tuple[Any, ...] = (),
+        kwargs: dict[str, Any] | None = None,
+    ) -> Any:  # noqa: ANN401 - whatever it returns
+        wide = {name: _wide(value) for name, value in (kwargs or {}).items()}
+        same: Any = torch.Tensor.double if func is torch.Tensor.float else func
+        return same(*map(_wide, args), **wide)
+
+
+def _wide(value: Any) -> Any:  # noqa: ANN401 - any argument
+    return torch.float64 if value is torch.float32 else value
+
+
+@contextlib.contextmanager
+def _wide_frequencies(model: nn.Module) -> Iterator[None]:
+    """RoPE's frequencies computed again, in float64, by the model's own function from its own configuration.
+
+    They are buffers, made in float32 when the model was; at high positions their rounding would be all that is seen.
+    Source: transformers 4.57.6, models/llama/modeling_llama.py (LlamaRotaryEmbedding).
+    """
+    kept: list[tuple[Any, Tensor]] = []
+    try:
+        for module in model.modules():
+            compute: Any = getattr(module, "rope_init_fn", None)
+            if compute is not None:
+                its: Any = module
+                kept.append((its, its.inv_freq))
+                its.inv_freq, _ = compute(its.config, its.inv_freq.device)
+        yield
+    finally:
+        for its, narrow in kept:
+            its.inv_freq = narrow
 
 
 def _widen_output(_module: nn.Module, _inputs: tuple[Any, ...], output: Tensor) -> Tensor:
