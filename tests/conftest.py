@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from safetensors.numpy import load_file
 
-from support import MUTANTS, Tally
+from support import MUTANTS, SOURCES, Tally
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -43,9 +43,9 @@ def load_golden(name: str) -> GoldenCase:
     expected = load_file(folder / "expected.safetensors")
     return GoldenCase(
         name=name,
-        path=folder / case["checkpoint_file"],
+        path=folder / SOURCES.get(name, "checkpoint.pt"),
         config=case["config"],
-        semantics=case["semantics"],
+        semantics=case.get("semantics", {}),
         input_ids=expected["input_ids"],
         logits=expected["logits"],
     )

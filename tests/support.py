@@ -91,6 +91,25 @@ FLAGS: dict[str, dict[str, Any]] = {
 }
 """What the user says about each golden checkpoint."""
 
+EVERY_FLAGS: dict[str, dict[str, Any]] = {
+    **FLAGS,
+    "lfs_llama3": {"facts": ("heads=4", "context=64", "rope_theta=10000", "rope_scaling=llama3:8,1,4,64")},
+    "lfs_qwen3": {"facts": ("context=64",)},
+    "llama2c": {},
+    "minimind2_apr2025": {"dialect": "minimind", "facts": ("heads=4", "context=64")},
+    "minimind3": {"dialect": "minimind", "facts": ("context=64",)},
+}
+"""The same for all of them, also those whose file is not called checkpoint.pt."""
+
+SOURCES = {
+    "az50_v2_accelerate_dir": "best_model",
+    "lfs_llama3": "model.pth",
+    "lfs_qwen3": "model.pth",
+    "minimind2_apr2025": "pretrain_64.pth",
+    "minimind3": "pretrain_64.pth",
+}
+"""What is read of a golden case, where that is not checkpoint.pt; an empty text is the whole folder."""
+
 MUTANTS = "mutants"
 """The property of a test's report that holds its tally."""
 

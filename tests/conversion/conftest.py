@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from ckpt2hf.api import Level, Request, Writing, convert
-from support import FLAGS
+from support import EVERY_FLAGS, SOURCES
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 @pytest.fixture(scope="session")
 def flags() -> dict[str, dict[str, Any]]:
     """What the user says about each golden checkpoint."""
-    return FLAGS
+    return EVERY_FLAGS
 
 
 @pytest.fixture(scope="session")
@@ -29,10 +29,9 @@ def converted(tmp_path_factory: pytest.TempPathFactory, repository: Path) -> Cal
 
     def make(name: str) -> tuple[Path, Report]:
         if name not in done:
-            folder = repository / "tests" / "golden" / name
-            source = folder / ("best_model" if (folder / "best_model").exists() else "checkpoint.pt")
+            source = repository / "tests" / "golden" / name / SOURCES.get(name, "checkpoint.pt")
             out = tmp_path_factory.mktemp("converted") / name
-            report = convert(Request(source=source, **FLAGS[name]), Writing(out=out, level=Level.LOGITS))
+            report = convert(Request(source=source, **EVERY_FLAGS[name]), Writing(out=out, level=Level.LOGITS))
             done[name] = (out, report)
         return done[name]
 

@@ -23,7 +23,7 @@ from ckpt2hf.verify.function import check_function
 from ckpt2hf.verify.probes import make_probes
 from ckpt2hf.verify.structure import check_structure
 from ckpt2hf.verify.weights import load_slots, tensor
-from support import FLAGS, MUTANTS, Tally
+from support import EVERY_FLAGS, MUTANTS, SOURCES, Tally
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -135,7 +135,7 @@ def tally(request: pytest.FixtureRequest) -> Iterator[Tally]:
 @pytest.fixture(scope="session")
 def flags() -> Mapping[str, dict[str, Any]]:
     """What the user says about each golden checkpoint."""
-    return FLAGS
+    return EVERY_FLAGS
 
 
 @pytest.fixture(scope="session")
@@ -144,14 +144,16 @@ def bench(repository: Path) -> Callable[[str], Bench]:
 
     @cache
     def make(name: str) -> Bench:
-        golden, said = EXTRA.get(name, (name, FLAGS.get(name, {})))
-        made = plan(Request(source=repository / "tests" / "golden" / golden / "checkpoint.pt", **said))
+        golden, said = EXTRA.get(name, (name, EVERY_FLAGS.get(name, {})))
+        made = plan(
+            Request(source=repository / "tests" / "golden" / golden / SOURCES.get(golden, "checkpoint.pt"), **said)
+        )
         state = {name: tensor(t).clone().contiguous() for name, t in made.tensors.items()}
         exactness = "algebraic" if made.exactness is Exactness.ALGEBRAIC else "bitwise"
-        source = logits._Source(made.spec, load_slots(made.slots, torch.float32), make_probes(made.spec, 0))
+        trained = logits._Source(made.spec, load_slots(made.slots, torch.float32), make_probes(made.spec, 0))
         modules = logits.expand(made.target.modules, made.spec.layers)
         promise = logits._Promise(modules, exactness, logits._expand_names(made.activations, made.spec.layers))
-        return Bench(name, made, state, dict(made.config), source, promise)
+        return Bench(name, made, state, dict(made.config), trained, promise)
 
     return make
 

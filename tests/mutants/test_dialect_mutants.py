@@ -16,9 +16,9 @@ from ckpt2hf.dialects import Candidate, Origin
 from ckpt2hf.dialects.fact_source import FactSource
 from ckpt2hf.dialects.fit import fit
 from ckpt2hf.dialects.resolve import resolve
-from ckpt2hf.dialects.schema import OpEntry
+from ckpt2hf.dialects.schema import OpEntry, RuleEntry
 from ckpt2hf.errors import Ckpt2hfError
-from ckpt2hf.ir import FIELDS, choices, parse_field, plain, slots
+from ckpt2hf.ir import FIELDS, Position, choices, parse_field, plain, slots
 from ckpt2hf.naming import pattern
 from ckpt2hf.plan import PlanOptions, make_plan
 from ckpt2hf.verify import prove_left_out
@@ -28,8 +28,9 @@ from ckpt2hf.verify.weights import load_slots
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-APART = 5e-5
-"""What the golden tests allow float32 to differ; the mildest mistake of a fact costs ten times more."""
+APART = 2e-5
+"""The most that a right reading may differ in float32 (measured: 1.7e-5 at logits of spread 4.5); the mildest mistake,
+an eps of 1e-8 for 1e-6, costs 2.4e-5."""
 
 
 def outcome(made: Any, layout: Any, said: Any, golden: Any) -> float | str:
@@ -49,6 +50,18 @@ def outcome(made: Any, layout: Any, said: Any, golden: Any) -> float | str:
     weights = load_slots(mutant.slots, torch.float32)
     logits = reference(mutant.spec, weights, torch.from_numpy(golden.input_ids)).numpy()
     return float(np.abs(logits - golden.logits).max()) if logits.shape == golden.logits.shape else np.inf
+
+
+def died(found: float | str) -> bool:
+    """Whether a mutant was refused, or its logits left the codebase's."""
+    return isinstance(found, str) or not found <= APART
+
+
+def spelled_out(layout: Any) -> Any:
+    """The layout with every tensor of its short tables as a rule of its own, so that each can be got wrong."""
+    rules = [RuleEntry(**{"from": list(r.names), "to": list(r.slots)}) for r in layout.naming.rules if not r.ops]
+    ordinary = tuple(rule for rule in layout.rule if rule.ops)
+    return layout.model_copy(update={"modules": {}, "tensors": {}, "rule": (*rules, *ordinary)})
 
 
 def with_rules(layout: Any, changes: dict[int, Any]) -> Any:
@@ -156,7 +169,7 @@ def wrong_evidence(layout: Any) -> Iterator[tuple[str, Any]]:
     for name, sources in layout.facts.items():
         for source in sources:
             if source.shape is not None:
-                other = source.model_copy(update={"axis": 1 - source.axis})
+                other = source.model_copy(update={"axis": int(not source.axis)})
                 yield f"{name} along axis {other.axis}", with_fact(layout, name, other)
             if source.count is not None and len(source.count.variables) > 1:
                 other = source.model_copy(update={"of": "i" if source.of == "h" else "h"})
@@ -181,6 +194,7 @@ def forgotten_entries(layout: Any, made: Any) -> Iterator[tuple[str, Any]]:
 
 COPY = "an untied head that holds the embedding's very numbers computes the same logits"
 SAME_FUNCTION = {
+    ("minimind3", "heads along axis 1"): "the width of the model is that of all heads together",
     ("nanogpt_bias", "tied = False"): COPY,
     ("nanogpt_nobias_origmod", "tied = False"): COPY,
     ("nanogpt_nobias_raw", "tied = False"): COPY,
@@ -189,8 +203,15 @@ SAME_FUNCTION = {
 }
 
 
+def harmless(made: Any, title: str) -> bool:
+    """Whether a mistake is none: the longest sequence, which without a table of positions no logits show, or a head
+    that is a copy of the embedding."""
+    longest = made.spec.position is not Position.LEARNED and title.startswith("context")
+    return longest or (made.spec.tied and title == "tied = False")
+
+
 def mutants(made: Any) -> Iterator[tuple[str, Any]]:
-    layout, spec = made.candidate.fit.layout, made.spec
+    layout, spec = spelled_out(made.candidate.fit.layout), made.spec
     for kind in (exchanged_slots, reordered_parts, reordered_heads, exchanged_variables, forgotten_rules, wrong_ops):
         yield from kind(layout, spec)
     yield from wrong_constants(layout, made.candidate.resolution.facts)
@@ -210,7 +231,7 @@ def test_a_wrong_dialect_is_refused_or_leaves_the_codebase_s_logits(every_golden
         if (every_golden.name, title) in SAME_FUNCTION:
             assert isinstance(found, float)
             assert found <= APART
-        elif tally("of the dialects", killed=isinstance(found, str) or not found <= APART):
+        elif not harmless(made, title) and tally("of the dialects", killed=died(found)):
             survivors.append((title, found))
     assert survivors == []
 
@@ -246,8 +267,10 @@ def test_a_wrong_word_of_the_user_is_refused_or_leaves_the_codebase_s_logits(
         for other in wrong:
             if parse_field(name, other) == value or (every_golden.name, f"{name} = {other}") in SAME_FUNCTION:
                 continue
+            if name == "context" and right.position is not Position.LEARNED:
+                continue  # no logits show it
             found = said(every_golden, {**given, "facts": (*kept, f"{name}={other}")})
-            if tally("of the user's facts", killed=isinstance(found, str) or not found <= APART):
+            if tally("of the user's facts", killed=died(found)):
                 survivors.append((f"{name}={other}", found))
     assert survivors == []
 

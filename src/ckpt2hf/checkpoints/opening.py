@@ -24,11 +24,12 @@ MAX_SIBLINGS = 2000
 MAX_SHOWN = 12
 
 
-def open_checkpoint(path: Path, *, weights_key: str | None = None) -> Checkpoint:
+def open_checkpoint(path: Path, *, weights_key: str | None = None, as_named: bool = False) -> Checkpoint:
     """The checkpoint at a path: no tensor is read, nothing in it is executed.
 
     `weights_key` says which weights, where there are several: a dotted path in the file's tree, or the name of one
-    of the models of a saved accelerate state. Raises NotFoundError, CheckpointError, UsageError.
+    of the models of a saved accelerate state. `as_named` leaves every name as it is, wrappers and all. Raises
+    NotFoundError, CheckpointError, UsageError.
     """
     if is_remote(path):
         path = path.afresh()  # what an earlier run has seen there may be another version
@@ -40,7 +41,12 @@ def open_checkpoint(path: Path, *, weights_key: str | None = None) -> Checkpoint
     metadata: dict[str, Inert] = beside.metadata(loaded.tree, found)
     if loaded.notes:
         metadata[SAFETENSORS_NOTES] = settle_all(loaded.notes)
-    stripped = prefixes.strip(found.tensors, lightning=LIGHTNING_MARK in metadata, where=where)
+    names = {name: name for name in found.tensors}
+    stripped = (
+        prefixes.Stripped((), names)
+        if as_named
+        else prefixes.strip(names, lightning=LIGHTNING_MARK in metadata, where=where)
+    )
     return Checkpoint(
         path=path,
         container=choice.container or loaded.container,

@@ -23,6 +23,10 @@ belong to the model's own names.
 Source: pytorch/pytorch torch/_dynamo/eval_frame.py (_orig_mod), torch/nn/parallel/distributed.py (module),
 torch/distributed/fsdp (_fsdp_wrapped_module); Lightning-AI/pytorch-lightning (_forward_module, attribute names).
 """
+OWN = {"model": "embed_tokens"}
+"""First components that are no wrapper where this comes second: `model.embed_tokens` is how transformers names it.
+
+Source: huggingface/transformers models/llama/modeling_llama.py (LlamaForCausalLM.model)."""
 RESERVED = frozenset({"_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module", "_forward_module"})
 """Components that only a wrapper makes, wherever they stand."""
 DDP = "module"
@@ -71,6 +75,9 @@ def _common_first(names: Iterable[str]) -> str | None:
 
 
 def _is_wrapper(first: str, names: Iterable[str], *, lightning: bool) -> bool:
+    names = list(names)
+    if any(name.split(".")[1] == OWN.get(first) for name in names):
+        return False
     if first in WRAPPERS:
         return True
     # In a Lightning file every name starts with an attribute of the LightningModule; the model below it has parts.

@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from types import FrameType
 
 
+_SIGNALS = 128
+"""Exit codes above it tell of a signal."""
+
+
 class _Stopped(BaseException):
     """SIGINT or SIGTERM, raised where the program is, so that unfinished work is removed on the way out."""
 
@@ -45,6 +49,8 @@ def main() -> NoReturn:
     except Exception as error:  # noqa: BLE001 - the edge of the process
         show_error(_bug(error))
         code = BrokenPromiseError.exit_code
+    if code > _SIGNALS:
+        gc.collect()  # a directory that was being entered when the signal came is left only now, and deleted
     gc.freeze()  # or the interpreter looks through every object once more before it goes
     sys.exit(code)
 

@@ -25,10 +25,15 @@ from ckpt2hf.naming import (
     TransposeTemplate,
     UnsqueezeTemplate,
     UnstackTemplate,
+    pattern,
 )
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+
+KINDS = ("weight", "bias")
+"""The tensors of a module."""
 
 
 class Mark(Table):
@@ -148,15 +153,25 @@ class Layout(Table):
     facts: dict[str, FactSources] = Field(default_factory=dict)
     hidden: tuple[str, ...] = ()
     """Facts the names do not show and other codebases with these names answer differently."""
+    modules: dict[str, str] = Field(default_factory=dict)
+    """Modules whose tensors are slots as they are: `ln_f = "final_norm"` says that `ln_f.weight` is the slot
+    `final_norm.weight` and `ln_f.bias` its bias, where the model has one."""
+    tensors: dict[str, str] = Field(default_factory=dict)
+    """Single tensors that are slots as they are."""
     rule: tuple[RuleEntry, ...] = ()
+    """Everything else: tensors that are put through ops."""
     tie: tuple[TieEntry, ...] = ()
     drop: tuple[DropEntry, ...] = ()
 
     @property
     def naming(self) -> Naming:
         """Rules, ties and drops."""
+        plain = {f"{name}.{kind}": f"{slot}.{kind}" for name, slot in self.modules.items() for kind in KINDS}
         return Naming(
-            tuple(Rule(r.names, r.slots, tuple(op.template() for op in r.ops)) for r in self.rule),
+            (
+                *(Rule((pattern(name),), (pattern(slot),)) for name, slot in {**plain, **self.tensors}.items()),
+                *(Rule(r.names, r.slots, tuple(op.template() for op in r.ops)) for r in self.rule),
+            ),
             tuple(Tie(t.name, t.same_as) for t in self.tie),
             tuple(Drop(d.name, d.expect) for d in self.drop),
         )
@@ -170,9 +185,11 @@ class Layout(Table):
         if self.family not in FAMILIES:
             raise ValueError(f"there is no family {self.family}, only {', '.join(FAMILIES)}")
         if self.refuse is not None:
-            if self.facts or self.rule or self.tie or self.drop:
-                raise ValueError("a layout that is refused has no facts, rules, ties or drops")
+            if self.facts or self.modules or self.tensors or self.rule or self.tie or self.drop:
+                raise ValueError("a layout that is refused has no facts, modules, tensors, rules, ties or drops")
             return self
+        for text in (*self.modules, *self.modules.values(), *self.tensors, *self.tensors.values()):
+            pattern(text)
         missing = [name for name in FIELDS if name not in self.facts and name not in FAMILIES[self.family]]
         unknown = [name for name in (*self.facts, *self.hidden) if name not in FIELDS]
         if missing or unknown:

@@ -138,6 +138,8 @@ class Expectation(enum.Enum):
     """Ones on and below the diagonal, zeros above; leading axes of length one."""
     FUTURE_MASK = "future_mask"
     """The same turned round: ones above the diagonal, which are masked, zeros elsewhere."""
+    ADDITIVE_MASK = "additive_mask"
+    """What is added to scores: minus infinity, or -10,000 or less, above the diagonal, zeros elsewhere."""
     MASKED_SCORE = "masked_score"
     """A single number, -10,000 or less: what a masked score is replaced with."""
     POSITION_IDS = "position_ids"

@@ -11,6 +11,7 @@ import os
 import re
 import secrets
 import shutil
+import time
 from contextlib import ExitStack, contextmanager, suppress
 from typing import TYPE_CHECKING
 
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _MARK = ".partial-"
+_ATTEMPTS, _PAUSE = 40, 0.05
+"""How often a directory is deleted, and how many seconds lie between."""
 _RANDOM = re.compile(re.escape(_MARK) + "[0-9a-f]{8}$")
 
 
@@ -30,7 +33,7 @@ def locked_partial(out: Path) -> Iterator[Path]:
     while True:
         path = out.with_name(f"{out.name}{_MARK}{secrets.token_hex(4)}")
         with ExitStack() as stack:
-            stack.callback(shutil.rmtree, path, ignore_errors=True)  # from before it is there: a signal may come now
+            stack.callback(_remove, path)  # from before it is there: a signal may come now
             try:
                 path.mkdir()
             except FileExistsError:
@@ -39,6 +42,15 @@ def locked_partial(out: Path) -> Iterator[Path]:
             if _locked(path, stack):
                 yield path
                 return
+
+
+def _remove(path: Path) -> None:
+    """Deletes the directory, again if need be: a thread that a signal cut off from us may be making a last file in it."""
+    for _ in range(_ATTEMPTS):
+        shutil.rmtree(path, ignore_errors=True)
+        if not path.exists():
+            return
+        time.sleep(_PAUSE)
 
 
 def remove_stale(out: Path) -> None:

@@ -55,7 +55,10 @@ def rope_scaling(spec: ModelSpec) -> dict[str, Any] | None:
     kind = spec.rope_scaling.kind
     if kind == "none":
         return None
-    return {"rope_type": kind, **dict(zip(names[kind], spec.rope_scaling.numbers, strict=True))}
+    made: dict[str, Any] = {"rope_type": kind, **dict(zip(names[kind], spec.rope_scaling.numbers, strict=True))}
+    if kind == "llama3":
+        made[_LLAMA3[-1]] = int(made[_LLAMA3[-1]])  # a length, which transformers wants as a whole number
+    return made
 
 
 _LLAMA3 = ("factor", "low_freq_factor", "high_freq_factor", "original_max_position_embeddings")

@@ -21,7 +21,7 @@ def read_weights(directory: Path, kind: WeightFormat) -> Mapping[str, TensorRef]
     whole = directory / f"{kind.stem}{kind.suffix}"
     index = directory / f"{kind.stem}{kind.suffix}.index.json"
     try:
-        return open_checkpoint(index if index.exists() else whole).tensors
+        return open_checkpoint(index if index.exists() else whole, as_named=True).tensors
     except Ckpt2hfError as error:
         raise VerificationError(f"cannot read {whole.name} back", details=str(error).splitlines()) from error
 

@@ -51,6 +51,16 @@ def _not_future(mask: Array, _spec: ModelSpec) -> str | None:
     return "is not a mask of the future (ones above the diagonal, zeros elsewhere)"
 
 
+def _not_additive(mask: Array, _spec: ModelSpec) -> str | None:
+    side = _side(mask)
+    if side is None:
+        return f"is {list(mask.shape)}, not a square mask"
+    square, seen = mask.reshape(side, side), np.tri(side, dtype=np.bool_)
+    if (square[seen] == 0).all() and (square[~seen] <= _MASKED).all():
+        return None
+    return f"is not added to mask the future (zeros on and below the diagonal, {_MASKED:g} or less above)"
+
+
 def _not_masked(score: Array, _spec: ModelSpec) -> str | None:
     if score.size == 1 and float(score.reshape(-1)[0]) <= _MASKED:
         return None
@@ -116,6 +126,7 @@ def _slack(found: Array) -> float:
 PROOFS: Mapping[Expectation, Proof] = {
     Expectation.CAUSAL_MASK: _not_causal,
     Expectation.FUTURE_MASK: _not_future,
+    Expectation.ADDITIVE_MASK: _not_additive,
     Expectation.MASKED_SCORE: _not_masked,
     Expectation.POSITION_IDS: _not_positions,
     Expectation.ROPE_FREQUENCIES: _not_frequencies,
