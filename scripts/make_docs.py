@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from typer.models import OptionInfo
 
+import ckpt2hf.dialects.schema
 import ckpt2hf.errors
 import ckpt2hf.ir.spec
 import ckpt2hf.report.batch
@@ -27,6 +28,7 @@ from ckpt2hf.ir.spec import FIELDS, parse_field
 from ckpt2hf.report.batch import BATCH_SCHEMA, Status
 from ckpt2hf.report.report import SCHEMA
 from dialect_pages import dialect_rows, every_dialect, plain_text, table
+from vocabulary_page import vocabulary
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -64,6 +66,7 @@ def pages() -> dict[str, str]:
         "README.md": dialect_rows,
         "docs/batch-report.md": batch_report,
         "docs/cli.md": commands,
+        "docs/dialect-file.md": lambda: vocabulary(field_docs(ckpt2hf.dialects.schema)),
         "docs/dialects.md": every_dialect,
         "docs/errors.md": errors,
         "docs/facts.md": facts,

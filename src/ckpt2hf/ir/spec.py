@@ -146,6 +146,14 @@ def parse_field(name: str, value: object) -> Any:  # noqa: ANN401 - the field de
         raise ValueError(f"{name} takes {_ACCEPTS[kind]}, not {value!r}") from error
 
 
+def choices(name: str) -> tuple[Any, ...]:
+    """Every value of a field that has a fixed set of them; empty for one that takes numbers or formulas."""
+    kind = _KINDS[name]
+    if kind is _truth:
+        return (True, False)
+    return tuple(kind) if isinstance(kind, type) and issubclass(kind, enum.Enum) else ()
+
+
 def _whole(value: object) -> int:
     if isinstance(value, bool) or not isinstance(value, int | str | float):
         raise TypeError
