@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from typer.models import OptionInfo
 
+import ckpt2hf.dialects.schema
 import ckpt2hf.errors
 import ckpt2hf.ir.spec
 import ckpt2hf.report.batch
@@ -27,6 +28,7 @@ from ckpt2hf.ir import FIELDS, accepts, choices, plain
 from ckpt2hf.report.batch import BATCH_SCHEMA, Status
 from ckpt2hf.report.report import SCHEMA
 from dialect_pages import dialect_rows, every_dialect, plain_text, table
+from vocabulary_page import vocabulary
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -67,6 +69,9 @@ def pages() -> dict[str, str]:
         "README.md": dialect_rows,
         "docs/batch-report.md": batch_report,
         "docs/cli.md": commands,
+        "docs/dialect-file.md": lambda: vocabulary(
+            {**field_docs(ckpt2hf.dialects.schema), **field_docs(ckpt2hf.dialects.fact_source)}
+        ),
         "docs/dialects.md": every_dialect,
         "docs/errors.md": errors,
         "docs/facts.md": facts,
@@ -201,6 +206,14 @@ def member_docs(kind: type[Enum]) -> list[tuple[str, str]]:
     if len(texts) != len(kind) or not all(isinstance(text, str) for text in texts):
         raise TypeError(f"a member of {kind.__name__} has no text below it")
     return [(str(member.value), str(text)) for member, text in zip(kind, texts, strict=True)]
+
+
+# --- dialect files
+
+
+def dialect_file() -> str:
+    """Every word of a dialect file."""
+    return vocabulary({**field_docs(ckpt2hf.dialects.schema), **field_docs(ckpt2hf.dialects.fact_source)})
 
 
 # --- facts

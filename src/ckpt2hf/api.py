@@ -1,13 +1,25 @@
 """What other programs import: `from ckpt2hf.api import convert, Request, Writing`."""
 
 from ckpt2hf.checkpoints import Checkpoint, open_checkpoint
-from ckpt2hf.dialects import dialect, dialect_text, dialects
+from ckpt2hf.dialects import dialects
 from ckpt2hf.errors import Ckpt2hfError
 from ckpt2hf.output import WeightFormat
 from ckpt2hf.plan import Plan
 from ckpt2hf.remote import path_or_url
 from ckpt2hf.report import Report, VerdictReport
-from ckpt2hf.run import REPORT, Progress, Request, Understanding, Writing, convert, inspect, plan, prove
+from ckpt2hf.run import (
+    REPORT,
+    Progress,
+    Request,
+    Understanding,
+    Writing,
+    convert,
+    dialect,
+    dialect_text,
+    inspect,
+    plan,
+    prove,
+)
 from ckpt2hf.tensors import DType
 from ckpt2hf.verify import Level
 

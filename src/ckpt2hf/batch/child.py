@@ -93,7 +93,7 @@ def summary(job: Job, report: Report) -> JobReport:
         peak_memory_bytes=report.peak_memory_bytes,
         output_bytes=0 if reason else sum(sizes),
         report=None if reason else f"{job.name}/{REPORT}",
-        dialect=report.dialect.id,
+        dialect=report.dialect.name,
         target=report.target,
         parameters=sum(math.prod(tensor.shape) for tensor in report.tensors),
         level=verdict.level,

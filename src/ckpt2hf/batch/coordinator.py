@@ -16,7 +16,7 @@ from ckpt2hf.batch.events import Advanced, Converted, Lost, Phase, Planned, Rais
 from ckpt2hf.batch.faults import judged
 from ckpt2hf.batch.key import job_key
 from ckpt2hf.batch.place import is_free
-from ckpt2hf.errors import NotFoundError
+from ckpt2hf.errors import NotFoundError, UsageError
 from ckpt2hf.output import remove_stale
 from ckpt2hf.report import JobReport, ReasonReport, Status
 from ckpt2hf.run import REPORT
@@ -93,7 +93,7 @@ class Coordinator:
         """A job that was done before is a result; any other is queued."""
         try:
             key = job_key(job)
-        except NotFoundError:
+        except (NotFoundError, UsageError):
             key = ""  # reading it will say what is wrong
         done = self.past.done.get(job.name)
         if done is not None and done.stands(key, job.writing.out):

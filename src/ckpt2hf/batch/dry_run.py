@@ -61,7 +61,7 @@ def _planned(job: Job, there: Room) -> PlannedJob:
         name=job.name,
         source=source,
         source_bytes=job.nbytes,
-        dialect=made.candidate.fit.dialect.id,
+        dialect=made.candidate.fit.dialect.name,
         target=made.target.hf_class,
         level=level,
         output_bytes=0 if refusal else needed.disk,

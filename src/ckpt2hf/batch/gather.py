@@ -11,6 +11,7 @@ from ckpt2hf.batch.discovery import discover
 from ckpt2hf.batch.inputs import nothing_found, read_inputs
 from ckpt2hf.batch.job import BatchOptions, Gathered, Job
 from ckpt2hf.errors import Ckpt2hfError, UsageError
+from ckpt2hf.run import dialect
 from ckpt2hf.run.patterns import parts_of
 from ckpt2hf.run.settings import Settings
 from ckpt2hf.run.settings_file import Entry, SettingsFile, settings_of, together
@@ -56,6 +57,8 @@ def gather(inputs: Sequence[str], out: Path, said: Said | None = None, exclude: 
     plans = _plans(found.sources, asked)
     _refuse_unmet(manifests, plans, found)
     names = _names(found.sources, plans, _root([each.anchor for each in asked]))
+    for word in {word for plan in plans if (word := plan.dialect(told)) is not None}:
+        dialect(word)  # a wrong one is wrong for every checkpoint
     jobs = [
         _job(source, plan, name, (out, told)) for source, plan, name in zip(found.sources, plans, names, strict=True)
     ]
@@ -74,6 +77,9 @@ class _Plan:
     entries: tuple[Entry, ...]
     """Of the manifest."""
     manifest: SettingsFile | None
+
+    def dialect(self, said: Said) -> str | Path | None:
+        return said.settings.dialect or self.settings.dialect
 
     @property
     def name(self) -> str | None:

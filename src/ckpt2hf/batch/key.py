@@ -7,6 +7,7 @@ import json
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
+from ckpt2hf.dialects import own_file, read_file
 from ckpt2hf.remote import is_remote
 from ckpt2hf.report import plain_tree
 from ckpt2hf.sources import stamp
@@ -22,11 +23,14 @@ def job_key(job: Job) -> str:
     """A digest that changes with every file and every word that could change the result.
 
     Files count by name, size and time of change, so that nothing has to be read; the directory they lie in does not,
-    because a container may see it under another name. Raises NotFoundError.
+    because a container may see it under another name. A dialect file of the user's own counts by what is in it.
+    Raises NotFoundError, UsageError.
     """
     said: dict[str, Any] = {}
     for table in (job.request, job.writing):
         said |= {f.name: plain_tree(getattr(table, f.name)) for f in fields(table) if f.name not in _NO_PART}
+    if job.request.dialect is not None and (own := own_file(job.request.dialect)) is not None:
+        said["dialect"] = {"sha256": read_file(own).sha256}
     files = []
     for path in job.files or (job.request.source,):
         seen = path.entry if is_remote(path) else stamp(path)  # of the listing: one question for thousands

@@ -19,6 +19,7 @@ from ckpt2hf.batch.faults import judged
 from ckpt2hf.batch.ray_board import new_board, progress, work
 from ckpt2hf.batch.ray_words import nowhere, unseen, why_lost
 from ckpt2hf.batch.ray_worker import Order
+from ckpt2hf.dialects import own_file
 from ckpt2hf.errors import NotFoundError
 from ckpt2hf.remote import is_remote
 
@@ -265,7 +266,8 @@ def _root(job: Job) -> Path:
 
 def _folder(job: Job) -> str | None:
     """Where paths of a job start from; None if none does."""
-    paths = [job.request.source, job.writing.out, job.writing.scratch]
+    own = None if job.request.dialect is None else own_file(job.request.dialect)
+    paths = [job.request.source, job.writing.out, job.writing.scratch, own]
     local = any(path is not None and not is_remote(path) and not path.is_absolute() for path in paths)
     return str(Path.cwd()) if local or job.request.reference else None
 

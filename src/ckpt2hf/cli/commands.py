@@ -203,8 +203,8 @@ def dialects(context: typer.Context, *, as_json: o.Json = False) -> None:
 
 
 @dialects_app.command("show")
-def show_dialect(name: Annotated[str, typer.Argument(metavar="ID", show_default=False)]) -> None:
-    """Print the file of one dialect: every rule, every fact, every reason."""
+def show_dialect(name: Annotated[str, typer.Argument(metavar="ID|FILE", show_default=False)]) -> None:
+    """Print the file of one dialect: every rule, every fact, every reason. A file of your own is checked first."""
     from ckpt2hf.api import dialect_text
 
     OUT.print(dialect_text(name), end="", markup=False)

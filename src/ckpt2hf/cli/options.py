@@ -54,7 +54,12 @@ Scratch = Annotated[
 ]
 DialectName = Annotated[
     str | None,
-    typer.Option("--dialect", metavar="ID", help="Whose code saved it (see `ckpt2hf dialects`).", show_default=False),
+    typer.Option(
+        "--dialect",
+        metavar="ID|FILE",
+        help="Whose code saved it (see `ckpt2hf dialects`), or a dialect file of your own: ./mine.toml.",
+        show_default=False,
+    ),
 ]
 Facts = Annotated[
     list[str] | None,

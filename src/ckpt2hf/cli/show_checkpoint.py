@@ -36,7 +36,7 @@ def show_understanding(found: Understanding, *, names: bool) -> None:
         rows(_candidate(candidate, found.checkpoint))
     if not found.candidates:
         OUT.print("\n[bold]no dialect fits[/]")
-        rows(("", f"{each.dialect.id}: {each.layout.title}: {each.reason}", "") for each in found.fits)
+        rows(("", f"{each.dialect.name}: {each.layout.title}: {each.reason}", "") for each in found.fits)
 
 
 def _file(at: Checkpoint) -> Iterator[tuple[str, str, str]]:
@@ -55,7 +55,7 @@ def _file(at: Checkpoint) -> Iterator[tuple[str, str, str]]:
 def _candidate(candidate: Candidate, checkpoint: Checkpoint) -> Iterator[tuple[str, str, str]]:
     fit, resolution = candidate.fit, candidate.resolution
     state = "contradicted" if resolution.conflicts else "complete" if candidate.complete else "facts missing"
-    yield "candidate", f"{fit.dialect.id}: {fit.layout.title}  [{state}]", "bold"
+    yield "candidate", f"{fit.dialect.name}: {fit.layout.title}  [{state}]", "bold"
     yield "", candidate.reason, "dim"
     yield from fact_rows("known", fact_reports(resolution.facts))
     settled = {question.field: question.if_named for question in resolution.questions if question.if_named}
@@ -135,6 +135,7 @@ def _candidate_json(candidate: Candidate) -> dict[str, Any]:
     resolution = candidate.resolution
     return {
         "dialect": candidate.fit.dialect.id,
+        "file": str(file.path) if (file := candidate.fit.dialect.file) else None,
         "layout": candidate.fit.layout.title,
         "reason": candidate.reason,
         "complete": candidate.complete,

@@ -30,7 +30,7 @@ def show_plan(plan: Plan) -> None:
 def _decisions(plan: Plan) -> Iterator[tuple[str, str, str]]:
     dialect = dialect_report(plan.candidate)
     yield "source", f"{plan.checkpoint.path}  ({plan.checkpoint.container})", ""
-    yield "dialect", f"{dialect.id}: {dialect.layout}", ""
+    yield "dialect", f"{dialect.name}: {dialect.layout}", ""
     yield "", dialect.reason, "dim"
     yield from fact_rows("facts", fact_reports(plan.candidate.resolution.facts))
     for k, made in enumerate(rewrite_reports(plan)):

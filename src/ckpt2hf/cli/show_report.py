@@ -58,7 +58,7 @@ def _summary(report: Report) -> Iterator[tuple[str, str, str]]:
     at = f", under {source.weights_key!r}" if source.weights_key else ""
     stripped = f", prefixes {' '.join(source.prefixes)} taken off" if source.prefixes else ""
     yield "source", f"{source.path}  ({source.container}, {size(total)}{at}{stripped})", ""
-    yield "dialect", f"{report.dialect.id}: {report.dialect.layout}", ""
+    yield "dialect", f"{report.dialect.name}: {report.dialect.layout}", ""
     yield "", report.dialect.reason, "dim"
     yield from fact_rows("facts", (fact for fact in report.facts if fact.origin in _SHOWN_ORIGINS))
     for k, made in enumerate(report.rewrites):

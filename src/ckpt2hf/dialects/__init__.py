@@ -4,7 +4,8 @@ from ckpt2hf.dialects.candidate import Candidate
 from ckpt2hf.dialects.detect import candidates, detect, fits
 from ckpt2hf.dialects.fact import Fact, Origin, Question, flag
 from ckpt2hf.dialects.fit import Fit
-from ckpt2hf.dialects.load import dialect, dialect_text, dialects
+from ckpt2hf.dialects.load import blamed, dialect, dialect_text, dialects
+from ckpt2hf.dialects.own_file import DialectFile, own_file, read_file
 from ckpt2hf.dialects.resolve import Resolution
 from ckpt2hf.dialects.said import TOKEN_IDS, Said, merged, said_in_file, said_on_command_line
 from ckpt2hf.dialects.schema import Dialect, Layout
@@ -13,6 +14,7 @@ __all__ = [
     "TOKEN_IDS",
     "Candidate",
     "Dialect",
+    "DialectFile",
     "Fact",
     "Fit",
     "Layout",
@@ -20,6 +22,7 @@ __all__ = [
     "Question",
     "Resolution",
     "Said",
+    "blamed",
     "candidates",
     "detect",
     "dialect",
@@ -28,6 +31,8 @@ __all__ = [
     "fits",
     "flag",
     "merged",
+    "own_file",
+    "read_file",
     "said_in_file",
     "said_on_command_line",
 ]

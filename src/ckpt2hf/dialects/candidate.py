@@ -24,7 +24,8 @@ class Candidate:
     @property
     def reason(self) -> str:
         """Why the checkpoint is read so."""
-        return f"named by the user; {self.fit.reason}" if self.named else self.fit.reason
+        who = "the user's own dialect file" if self.fit.dialect.file else "named by the user"
+        return f"{who}; {self.fit.reason}" if self.named else self.fit.reason
 
     @property
     def complete(self) -> bool:

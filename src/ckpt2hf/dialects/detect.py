@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from ckpt2hf.dialects.candidate import Candidate
 from ckpt2hf.dialects.fit import Fit, fit
-from ckpt2hf.dialects.load import dialect, dialects
+from ckpt2hf.dialects.load import dialects
 from ckpt2hf.dialects.refusals import ambiguous, nothing_fits, refused, undecided
 from ckpt2hf.dialects.resolve import resolve
 from ckpt2hf.naming import link
@@ -16,15 +16,16 @@ if TYPE_CHECKING:
 
     from ckpt2hf.checkpoints import Checkpoint
     from ckpt2hf.dialects.fact import Fact
+    from ckpt2hf.dialects.schema import Dialect
 
 
-def fits(checkpoint: Checkpoint, named: str | None = None) -> list[Fit]:
+def fits(checkpoint: Checkpoint, named: Dialect | None = None) -> list[Fit]:
     """Every layout of every dialect (or of the named one) held against the checkpoint."""
-    known = [dialect(named)] if named else dialects()
+    known = [named] if named else dialects()
     return [fit(each, layout, checkpoint) for each in known for layout in each.layout]
 
 
-def candidates(checkpoint: Checkpoint, named: str | None, said: Mapping[str, Fact]) -> list[Candidate]:
+def candidates(checkpoint: Checkpoint, named: Dialect | None, said: Mapping[str, Fact]) -> list[Candidate]:
     """The layouts that fit. Where a file bears the mark of one codebase, only marked ones count."""
     fitting = [each for each in fits(checkpoint, named) if each.fits and not each.refuses]
     if not named and any(each.mark for each in fitting):
@@ -37,7 +38,7 @@ def candidates(checkpoint: Checkpoint, named: str | None, said: Mapping[str, Fac
     return made
 
 
-def detect(checkpoint: Checkpoint, named: str | None, said: Mapping[str, Fact]) -> Candidate:
+def detect(checkpoint: Checkpoint, named: Dialect | None, said: Mapping[str, Fact]) -> Candidate:
     """The one candidate whose spec is complete. Raises FactsError or MappingError that says how to decide.
 
     Several complete candidates are fine when they describe the same function of the same tensors: then it does not

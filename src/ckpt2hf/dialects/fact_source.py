@@ -6,7 +6,7 @@ from typing import Annotated, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-from ckpt2hf.ir import FIELDS
+from ckpt2hf.dialects.wording import shown
 from ckpt2hf.naming import Pattern, pattern
 
 
@@ -15,8 +15,10 @@ def listed(value: object) -> object:
     return value if isinstance(value, list) else [value]
 
 
-def _pattern(value: object) -> object:
-    return pattern(value) if isinstance(value, str) else value
+def _pattern(value: object) -> Pattern:
+    if not isinstance(value, str):
+        raise ValueError(f"takes a name in quotes, not {shown(value)}")  # noqa: TRY004 - pydantic collects ValueErrors
+    return pattern(value)
 
 
 PatternText = Annotated[Pattern, BeforeValidator(_pattern)]
@@ -57,9 +59,11 @@ class FactSource(Table):
     count: PatternText | None = None
     """How many values a variable of this pattern takes (`of` names it)."""
     of: str = "i"
+    """The variable that `count` counts."""
     shape: PatternText | None = None
     """The length of an axis of the tensors of this name."""
-    axis: int = 0
+    axis: int = Field(default=0, ge=0)
+    """Which axis `shape` means, counted from 0."""
     meta: str | None = None
     """A path in the checkpoint's own metadata."""
     side: str | None = None
@@ -67,12 +71,15 @@ class FactSource(Table):
     module: PatternText | None = None
     """A module of a pickled model: an attribute of it, or, for `activation`, its class."""
     attribute: str | None = None
+    """The attribute of the `module`."""
     const: bool | int | float | str | None = None
     """What this codebase's source says; `why` says where."""
     why: str = ""
+    """The line of the source code that shows the `const`."""
     ask: str | None = None
     """A question only a person can answer; `choices` maps each answer to its meaning."""
     choices: dict[str, str] = Field(default_factory=dict)
+    """The answers to `ask`, each with its meaning; without them any value will do."""
     same: Annotated[tuple[PatternText, PatternText], Field()] | None = None
     """Whether two tensors hold the same numbers, by storage or by value."""
     present: PatternText | None = None
@@ -94,6 +101,7 @@ class FactSource(Table):
     map: dict[str, bool | int | float | str] = Field(default_factory=dict)
     """Translates what was found; a value that is not listed is not understood and does not count."""
     when: When = Field(default_factory=When)
+    """What else the file has to show for this source to count."""
 
     @property
     def kind(self) -> str:
@@ -119,10 +127,7 @@ class FactSource(Table):
             raise ValueError(f"a fact has exactly one source out of {', '.join(SOURCES)}; here: {kinds or 'none'}")
         if self.const is not None and not self.why:
             raise ValueError("a constant needs a `why`")
-        unknown = [name for name in self.operands if name not in FIELDS]
-        if unknown:
-            raise ValueError(f"there is no fact called {unknown[0]}")
         return self
 
 
-FactSources = Annotated[tuple[FactSource, ...], BeforeValidator(listed)]
+FactSources = Annotated[tuple[FactSource, ...], BeforeValidator(listed), Field(min_length=1)]

@@ -1,50 +1,139 @@
-"""The built-in dialects: one TOML file each, beside this module."""
+"""Dialect files read and checked: the built-in ones beside this module, and a user's own."""
 
 from __future__ import annotations
 
+import re
 import tomllib
 from functools import cache
 from importlib import resources
+from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
 from ckpt2hf.dialects import families
+from ckpt2hf.dialects.own_file import SUFFIX, own_file, read_file
+from ckpt2hf.dialects.problem import Problem
 from ckpt2hf.dialects.schema import Dialect
+from ckpt2hf.dialects.soundness import layout_problems
+from ckpt2hf.dialects.toml_lines import toml_lines, written
+from ckpt2hf.dialects.wording import as_written, schema_problems
 from ckpt2hf.errors import BrokenPromiseError, UsageError
+from ckpt2hf.naming import near
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Sequence
+    from pathlib import Path
+
+    from ckpt2hf.dialects.own_file import DialectFile
+    from ckpt2hf.naming import UnsoundRuleError
 
 _FOLDER = resources.files("ckpt2hf.dialects")
+_PLACE = re.compile(r" \(at (?:line (\d+), column (\d+)|end of document)\)$")
+_SHOWN = 200
+"""Problems that are told; whoever has more has them from one mistake."""
 
 
 @cache
 def dialects() -> tuple[Dialect, ...]:
     """Every built-in dialect, by id."""
-    entries = (entry for entry in _FOLDER.iterdir() if entry.name.endswith(".toml") and entry.name != families.FILE)
+    entries = (entry for entry in _FOLDER.iterdir() if entry.name.endswith(SUFFIX) and entry.name != families.FILE)
     files = sorted(entries, key=lambda entry: entry.name)
-    return tuple(_parse(file.name, file.read_text(encoding="utf-8")) for file in files)
+    return tuple(_built_in(file.name, file.read_text(encoding="utf-8")) for file in files)
 
 
-def dialect(name: str) -> Dialect:
-    """The dialect of that id. Raises UsageError that lists the known ones."""
+def dialect(named: str | Path, targets: Collection[str] = ()) -> Dialect:
+    """The built-in dialect of that id, or the one in the user's own file.
+
+    Raises UsageError that lists the known ones, or everything that is wrong with the file; NotFoundError. `targets` are
+    the ones a file may name; without them it may name any.
+    """
+    if (path := own_file(named)) is not None:
+        return _own(path, targets)
     for known in dialects():
-        if known.id == name:
+        if known.id == named:
             return known
     raise UsageError(
-        f"there is no dialect {name!r}",
+        f"there is no dialect {named!r}{near(str(named), [known.id for known in dialects()])}",
         details=[f"{known.id:18} {known.title}" for known in dialects()],
-        remedies=["ckpt2hf dialects"],
+        remedies=["ckpt2hf dialects", f"--dialect ./{named}.toml   (a file of your own)"],
     )
 
 
-def dialect_text(name: str) -> str:
+def dialect_text(known: Dialect) -> str:
     """The TOML file of a dialect, as written."""
-    return (_FOLDER / f"{dialect(name).id}.toml").read_text(encoding="utf-8")
+    return known.file.text if known.file else (_FOLDER / f"{known.id}{SUFFIX}").read_text(encoding="utf-8")
 
 
-def _parse(file: str, text: str) -> Dialect:
+def blamed(known: Dialect, error: UnsoundRuleError) -> UsageError | None:
+    """The error about a rule as one about the user's own file; None if the rule is not from there."""
+    if known.file is None:
+        return None
+    for n, layout in enumerate(known.layout):
+        for k, entry in enumerate(layout.rule):
+            if error.rule is not None and entry.rule() == error.rule:
+                path = ("layout", n, "rule", k)
+                return _refused(known.file, [Problem(path, error.what)])
+    return None
+
+
+def _own(path: Path, targets: Collection[str]) -> Dialect:
+    file = read_file(path)
     try:
-        parsed = Dialect.model_validate(tomllib.loads(text))
-    except (tomllib.TOMLDecodeError, ValidationError) as error:
+        tree = _tree(file)
+        if problems := _problems(tree, targets):
+            raise _refused(file, problems)
+        return Dialect.model_validate(tree).read_from(file)
+    except RecursionError as error:
+        raise UsageError(f"{path.name} is nested too deeply", where=str(path)) from error
+
+
+def _tree(file: DialectFile) -> dict[str, Any]:
+    """The file as TOML. Raises UsageError with line and column."""
+    try:
+        return tomllib.loads(file.text)
+    except ValueError as error:  # TOMLDecodeError is one, and a number of thousands of digits is another
+        at = _PLACE.search(str(error))
+        what = str(error)[: at.start()] if at else str(error)
+        line, column = (at[1], at[2]) if at and at[1] else (str(file.text.count("\n") + 1), "1")
+        told = f"{file.path.name}:{line}:{column}: {what}"
+        raise UsageError(f"{file.path.name} is not TOML", details=[told], where=str(file.path)) from error
+
+
+def _problems(tree: dict[str, Any], targets: Collection[str]) -> list[Problem]:
+    """Everything that is wrong with a dialect, each thing once."""
+    found = schema_problems(Dialect, tree)
+    target, layouts = tree.get("target"), tree.get("layout")
+    if isinstance(target, str) and targets and target not in targets:
+        found.append(Problem(("target",), f"there is no target {target}{near(target, targets)}"))
+    if layouts == []:
+        found.append(Problem(("layout",), "a dialect has at least one [[layout]]"))
+    for n, layout in enumerate(layouts if isinstance(layouts, list) else [layouts]):
+        if isinstance(layout, dict):
+            place = ("layout", n) if isinstance(layouts, list) else ("layout",)
+            found += (as_written(problem.below(*place), tree) for problem in layout_problems(layout))
+    return list(dict.fromkeys(found))
+
+
+def _refused(file: DialectFile, problems: Sequence[Problem]) -> UsageError:
+    """Every problem with its line, in the order of the file."""
+    lines = toml_lines(file.text)
+    told = sorted((lines.nearest(problem.path), written(problem.path), problem.what) for problem in problems)
+    details = [f"{file.path.name}:{line}: {path}{': ' if path else ''}{what}" for line, path, what in told]
+    more = len(details) - _SHOWN
+    return UsageError(
+        f"{file.path.name} is no valid dialect: {len(details)} problem{'s' if len(details) > 1 else ''}",
+        details=[*details[:_SHOWN], *([f"and {more} more"] if more > 0 else [])],
+        where=str(file.path),
+        remedies=["ckpt2hf dialects show nanogpt   (a file that is valid)"],
+    )
+
+
+def _built_in(file: str, text: str) -> Dialect:
+    tree = tomllib.loads(text)
+    try:
+        parsed = Dialect.model_validate(tree)
+    except ValidationError as error:
         raise BrokenPromiseError(f"the built-in dialect file {file} is wrong", details=[str(error)]) from error
-    if file != f"{parsed.id}.toml":
+    if file != f"{parsed.id}{SUFFIX}":
         raise BrokenPromiseError(f"{file} holds the dialect {parsed.id}")
     return parsed

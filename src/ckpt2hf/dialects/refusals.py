@@ -30,9 +30,10 @@ def nothing_fits(checkpoint: Checkpoint, tried: Sequence[Fit], others: Sequence[
     where = f"{checkpoint.path}: {shown}"
     if others:
         remedies = dict.fromkeys(f"--dialect {each.dialect.id}   ({each.layout.title})" for each in others)
-        what = f"the tensors are not named as in dialect {tried[0].dialect.id}"
+        what = f"the tensors are not named as in dialect {tried[0].dialect.name}"
         return FactsError(what, details=details, where=where, remedies=remedies)
-    what = "no dialect knows these tensor names"
+    own = tried[0].dialect.name if tried and tried[0].dialect.file else ""
+    what = f"the tensors are not named as in dialect {own}" if own else "no dialect knows these tensor names"
     return MappingError(what, details=details, where=where, remedies=[f"ckpt2hf inspect {checkpoint.path} --names"])
 
 
@@ -83,7 +84,7 @@ def undecided(checkpoint: Checkpoint, found: Sequence[Candidate]) -> FactsError:
 
 
 def _told(each: Candidate) -> Iterator[str]:
-    yield f"{each.fit.dialect.id}  ({each.fit.layout.title}: {each.reason})"
+    yield f"{each.fit.dialect.name}  ({each.fit.layout.title}: {each.reason})"
     yield from (f"  conflict  {conflict}" for conflict in each.resolution.conflicts)
     for question in each.resolution.questions:
         if question.if_named:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from functools import cache
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, PrivateAttr, model_validator
 
+from ckpt2hf.dialects.fact_problems import fact_problems
 from ckpt2hf.dialects.fact_source import FactSource, FactSources, Paths, Patterns, PatternText, Table
 from ckpt2hf.dialects.families import FAMILIES
-from ckpt2hf.ir import FIELDS, parse_field
+from ckpt2hf.dialects.problem import Problem, ProblemsError
 from ckpt2hf.naming import (
     DealTemplate,
     Drop,
@@ -29,7 +30,9 @@ from ckpt2hf.naming import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
+
+    from ckpt2hf.dialects.own_file import DialectFile
 
 
 KINDS = ("weight", "bias")
@@ -46,7 +49,9 @@ class Mark(Table):
     record: str | None = None
     """A metadata path that holds an instance of a class called `named` without the fields `lacks`."""
     named: str = ""
+    """The name of the class of the `record`."""
     lacks: Paths = ()
+    """Fields that the `record` does not have."""
     tensor: PatternText | None = None
     """A tensor name that is there."""
 
@@ -61,12 +66,15 @@ class Signature(Table):
     """What a file must show to be of this layout. Besides, every tensor name must be known to the naming."""
 
     needs: Patterns
+    """Names that are there."""
     forbids: Patterns = ()
+    """Names that are not."""
     ratio: dict[str, int] = Field(default_factory=dict)
     """Pattern of a matrix: how many times more rows than columns it has (tells `[out, in]` from `[in, out]`)."""
     together: tuple[Patterns, ...] = ()
     """Names that are all there, or none."""
     marks: tuple[Mark, ...] = ()
+    """What only this codebase leaves in a file; one of them is enough to be certain."""
     shared: bool = True
     """Whether other codebases save the same names for another function, so that names alone decide nothing."""
 
@@ -75,18 +83,25 @@ class OpEntry(Table):
     """One op of a rule; exactly one word."""
 
     transpose: bool | None = None
+    """`true`: the axes of every matrix are exchanged."""
     split: tuple[str, ...] | None = None
+    """One tensor is cut into parts of these lengths."""
     join: str | None = None
-    squeeze: int | None = None
-    unsqueeze: int | None = None
+    """All tensors, each of this length, become one."""
+    squeeze: int | None = Field(default=None, ge=0)
+    """This axis, of length one, is taken away."""
+    unsqueeze: int | None = Field(default=None, ge=0)
+    """An axis of length one is put here."""
     unstack: str | None = None
-    """Takes a stack apart, as many tensors as this word says."""
+    """A stack along the first axis is taken apart, into as many tensors as this word says."""
     stack: bool | None = None
-    """Lays all tensors on each other."""
+    """`true`: all tensors are laid on each other, along a new first axis."""
     deal: tuple[str, ...] | None = None
-    """Deals rows out, so many to each in a round; `rounds` says how many rounds there are."""
+    """Rows are dealt out, so many to each tensor in a round; `rounds` says how many rounds there are."""
     rounds: str = "kv_heads"
-    axis: int = 0
+    """How many rounds `deal` has."""
+    axis: int = Field(default=0, ge=0)
+    """Along which axis `split` and `join` work, counted from 0."""
 
     def template(self) -> OpTemplate:
         """The op, sizes still words. Raises ValueError unless there is exactly one."""
@@ -120,58 +135,78 @@ class OpEntry(Table):
 class RuleEntry(Table):
     """These names, put through these ops, are these slots."""
 
-    names: Patterns = Field(alias="from")
-    slots: Patterns = Field(alias="to")
+    names: Patterns = Field(alias="from", min_length=1)
+    """Tensors of the checkpoint. A variable on both sides makes one rule of it for each value; one on a single side is
+    as many tensors as it has values, in order."""
+    slots: Patterns = Field(alias="to", min_length=1)
+    """What they become."""
     ops: tuple[OpEntry, ...] = ()
+    """What is done on the way, in order."""
+
+    def rule(self) -> Rule:
+        """The same as a rule of a naming."""
+        return Rule(self.names, self.slots, tuple(op.template() for op in self.ops))
 
 
 class TieEntry(Table):
     """A second name for the same numbers."""
 
     name: PatternText
+    """The second name. Where both are there they are proved equal; either may be missing."""
     same_as: PatternText
+    """The name that has a rule."""
 
 
 class DropEntry(Table):
     """A tensor to leave out, once proved to be what is expected."""
 
     name: PatternText
+    """The tensor."""
     expect: Expectation
+    """What it is proved to be: a mask (`causal_mask`, `future_mask`, `additive_mask`, `masked_score`), `position_ids`, or
+    tables of RoPE (`rope_frequencies`, `rope_angles`, `rope_cosines`, `rope_sines`)."""
 
 
 class Layout(Table):
     """One generation of a codebase: what its files show, what they mean. Or why it is refused."""
 
     title: str
+    """For people."""
     signature: Signature
+    """What a file of this layout shows."""
     target: str | None = None
     """The Hugging Face architecture it becomes, if it is not the dialect's."""
     refuse: str | None = None
     """Why no checkpoint of this layout can be converted: what it computes that no architecture has."""
     family: str = "none"
-    """Facts that a whole family of models shares: one of `families.toml`, or `none`. The layout's own come first."""
+    """Facts that a whole family of models shares: `gpt`, `llama`, or `none`. What the layout says comes first."""
     facts: dict[str, FactSources] = Field(default_factory=dict)
+    """Of every fact, one source or a list of them. Those that find something have to agree; of constants, the first
+    whose condition holds is meant."""
     hidden: tuple[str, ...] = ()
     """Facts the names do not show and other codebases with these names answer differently."""
     modules: dict[str, str] = Field(default_factory=dict)
-    """Modules whose tensors are slots as they are: `ln_f = "final_norm"` says that `ln_f.weight` is the slot
+    """Modules whose tensors are slots as they are: `"ln_f" = "final_norm"` says that `ln_f.weight` is the slot
     `final_norm.weight` and `ln_f.bias` its bias, where the model has one."""
     tensors: dict[str, str] = Field(default_factory=dict)
     """Single tensors that are slots as they are."""
     rule: tuple[RuleEntry, ...] = ()
-    """Everything else: tensors that are put through ops."""
+    """Where all other tensors go: every tensor needs a place in one of the tables, a rule, a tie or a drop."""
     tie: tuple[TieEntry, ...] = ()
+    """Second names for the same numbers."""
     drop: tuple[DropEntry, ...] = ()
+    """Tensors that are left out."""
+
+    def plain_rules(self) -> tuple[Rule, ...]:
+        """The rules of `modules` and `tensors`."""
+        tensors = {f"{name}.{kind}": f"{slot}.{kind}" for name, slot in self.modules.items() for kind in KINDS}
+        return tuple(Rule((pattern(n),), (pattern(slot),)) for n, slot in {**tensors, **self.tensors}.items())
 
     @property
     def naming(self) -> Naming:
         """Rules, ties and drops."""
-        plain = {f"{name}.{kind}": f"{slot}.{kind}" for name, slot in self.modules.items() for kind in KINDS}
         return Naming(
-            (
-                *(Rule((pattern(name),), (pattern(slot),)) for name, slot in {**plain, **self.tensors}.items()),
-                *(Rule(r.names, r.slots, tuple(op.template() for op in r.ops)) for r in self.rule),
-            ),
+            (*self.plain_rules(), *(entry.rule() for entry in self.rule)),
             tuple(Tie(t.name, t.same_as) for t in self.tie),
             tuple(Drop(d.name, d.expect) for d in self.drop),
         )
@@ -180,25 +215,20 @@ class Layout(Table):
         """Where the fact of this name can come from."""
         return self.facts.get(name) or _family(self.family)[name]
 
+    def _problems(self) -> Iterator[Problem]:
+        if self.family not in FAMILIES:
+            yield Problem(("family",), f"there is no family {self.family}, only {', '.join(FAMILIES)}")
+        elif self.refuse is None:
+            yield from fact_problems(self.facts, self.hidden, FAMILIES[self.family])
+        else:
+            for word in ("facts", "modules", "tensors", "rule", "tie", "drop"):
+                if getattr(self, word):
+                    yield Problem((word,), "a layout that is refused has none")
+
     @model_validator(mode="after")
     def _total(self) -> Self:
-        if self.family not in FAMILIES:
-            raise ValueError(f"there is no family {self.family}, only {', '.join(FAMILIES)}")
-        if self.refuse is not None:
-            if self.facts or self.modules or self.tensors or self.rule or self.tie or self.drop:
-                raise ValueError("a layout that is refused has no facts, modules, tensors, rules, ties or drops")
-            return self
-        for text in (*self.modules, *self.modules.values(), *self.tensors, *self.tensors.values()):
-            pattern(text)
-        missing = [name for name in FIELDS if name not in self.facts and name not in FAMILIES[self.family]]
-        unknown = [name for name in (*self.facts, *self.hidden) if name not in FIELDS]
-        if missing or unknown:
-            raise ValueError(f"facts must name every field of a spec: missing {missing}, unknown {unknown}")
-        for name, sources in self.facts.items():
-            for source in sources:
-                answers: list[Any] = [*source.map.values(), *source.choices]
-                for value in answers if source.const is None else [*answers, source.const]:
-                    parse_field(name, value)
+        if problems := list(self._problems()):
+            raise ProblemsError(problems)
         return self
 
 
@@ -212,9 +242,30 @@ class Dialect(Table):
     """What one training codebase calls its tensors, and the facts its weights do not show."""
 
     id: str
+    """A short name. It may be that of a built-in dialect: reports say which file is meant."""
     title: str
+    """For people."""
     source: str
     """Repository, commit and files the facts were read from."""
     target: str
     """The Hugging Face architecture its checkpoints become."""
     layout: tuple[Layout, ...]
+    """The generations of the codebase, one at least."""
+    _file: DialectFile | None = PrivateAttr(default=None)
+    """The user's own file it was read from."""
+
+    @property
+    def file(self) -> DialectFile | None:
+        """The user's own file it was read from; None for a built-in dialect."""
+        return self._file
+
+    @property
+    def name(self) -> str:
+        """What to call it before people: its id, and the file if it is the user's own."""
+        return self.id if self._file is None else f"{self.id} ({self._file.path.name})"
+
+    def read_from(self, file: DialectFile) -> Self:
+        """The same, of the user's own file."""
+        made = self.model_copy()
+        made._file = file  # noqa: SLF001 - of this very class
+        return made

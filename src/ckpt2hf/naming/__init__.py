@@ -1,7 +1,8 @@
 """Bijections between somebody's tensor names and slots."""
 
-from ckpt2hf.naming.linking import Link, link, to_names, to_slots
-from ckpt2hf.naming.patterns import Pattern, collapse, pattern, stem
+from ckpt2hf.naming.families import slot_families
+from ckpt2hf.naming.linking import Link, UnsoundRuleError, concrete, link, to_names, to_slots
+from ckpt2hf.naming.patterns import Pattern, collapse, near, pattern, stem
 from ckpt2hf.naming.rules import (
     DealTemplate,
     Drop,
@@ -36,12 +37,16 @@ __all__ = [
     "StackTemplate",
     "Tie",
     "TransposeTemplate",
+    "UnsoundRuleError",
     "UnsqueezeTemplate",
     "UnstackTemplate",
     "assign",
     "collapse",
+    "concrete",
     "link",
+    "near",
     "pattern",
+    "slot_families",
     "stem",
     "to_names",
     "to_slots",

@@ -8,15 +8,30 @@ from typing import TYPE_CHECKING
 
 from ckpt2hf.errors import BrokenPromiseError
 from ckpt2hf.ir import slots
+from ckpt2hf.naming.patterns import near
+from ckpt2hf.ops import Deal, Split, Unstack
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from ckpt2hf.ir import ModelSpec
     from ckpt2hf.naming.patterns import Pattern
     from ckpt2hf.naming.rules import Naming, Rule
     from ckpt2hf.ops import Mosaic, Op
     from ckpt2hf.tensors import Meta
+
+
+class UnsoundRuleError(BrokenPromiseError):
+    """A rule that cannot be followed, whatever the checkpoint."""
+
+    rule: Rule | None = None
+    op: int | None = None
+    """Which of its ops is to blame, if one is."""
+
+    def about(self, rule: Rule, op: int | None = None) -> UnsoundRuleError:
+        """The same, with the rule that it is about."""
+        self.rule, self.op = rule, op
+        return self
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,11 +71,18 @@ class Link:
 def link(naming: Naming, spec: ModelSpec) -> tuple[Link, ...]:
     """Every rule that this spec has slots for, made concrete. Each slot is given exactly once."""
     wanted = slots(spec)
-    links = [made for rule in naming.rules for made in _links(rule, spec) if _active(made, wanted)]
-    given = [slot for made in links for slot in made.slots]
-    names = [name for made in links for name in made.names]
-    if len(set(given)) != len(given) or len(set(names)) != len(names):
-        raise BrokenPromiseError("two rules of one naming give the same slot or take the same tensor")
+    links: list[Link] = []
+    seen: set[str] = set()
+    for rule in naming.rules:
+        for made in concrete(rule, spec):
+            if not _active(made, wanted, rule):
+                continue
+            both = [*(f"slot {slot}" for slot in made.slots), *(f"tensor {name}" for name in made.names)]
+            again = [one for k, one in enumerate(both) if one in seen or one in both[:k]]
+            if again:
+                raise UnsoundRuleError(f"two rules of one naming speak of {again[0]}").about(rule)
+            seen.update(both)
+            links.append(made)
     return tuple(links)
 
 
@@ -82,20 +104,28 @@ def to_names(links: Iterable[Link], given: Mapping[str, Mosaic]) -> dict[str, Mo
     }
 
 
-def _links(rule: Rule, spec: ModelSpec) -> Iterable[Link]:
+def concrete(rule: Rule, spec: ModelSpec) -> Iterator[Link]:
+    """The links of one rule, wanted or not. Raises UnsoundRuleError."""
     left = {v for p in rule.names for v in p.variables}
     right = {v for p in rule.slots for v in p.variables}
     shared = sorted(left & right)
-    for values in product(*(_values(v, spec) for v in shared)):
+    for values in product(*(values_of(v, spec) for v in shared)):
         fixed = dict(zip(shared, values, strict=True))
         names = _expand(rule.names, fixed, spec)
         parts, ops, arity = _expand(rule.slots, fixed, spec), [], len(names)
-        for template in rule.ops:
-            op = template.bind(spec.dims(), arity)
+        for k, template in enumerate(rule.ops):
+            try:
+                op = template.bind(spec.dims(), arity)
+            except KeyError as error:
+                word = str(error.args[0])
+                raise UnsoundRuleError(f"there is no length {word}{near(word, spec.dims())}").about(rule, k) from error
+            if isinstance(op, Split | Unstack | Deal) and arity != 1:
+                raise UnsoundRuleError(f"{op.describe()} takes one tensor, here are {arity}").about(rule, k)
             arity = op.count(arity)
             ops.append(op)
         if arity != len(parts):
-            raise BrokenPromiseError(f"the ops of a rule make {arity} tensors of {names}, it names {len(parts)} slots")
+            made = f"the ops make {arity} of {len(names)} tensors" if ops else f"there are {len(names)} tensors"
+            raise UnsoundRuleError(f"{made}, and the rule names {len(parts)} slots").about(rule)
         yield Link(names, parts, tuple(ops))
 
 
@@ -104,19 +134,20 @@ def _expand(patterns: Sequence[Pattern], fixed: Mapping[str, int], spec: ModelSp
     names: list[str] = []
     for pattern in patterns:
         own = [v for v in pattern.variables if v not in fixed]
-        runs = product(*(_values(v, spec) for v in own))
+        runs = product(*(values_of(v, spec) for v in own))
         names += [pattern.format({**fixed, **dict(zip(own, values, strict=True))}) for values in runs]
     return tuple(names)
 
 
-def _values(variable: str, spec: ModelSpec) -> range:
+def values_of(variable: str, spec: ModelSpec) -> range:
+    """The values that a variable of a pattern takes."""
     if variable == "L":
         return range(spec.layers, spec.layers + 1)
     return range({"i": spec.layers, "h": spec.heads, "g": spec.kv_heads, "e": spec.experts}[variable])
 
 
-def _active(made: Link, wanted: Mapping[str, object]) -> bool:
+def _active(made: Link, wanted: Mapping[str, object], rule: Rule) -> bool:
     present = [slot in wanted for slot in made.slots]
     if any(present) and not all(present):
-        raise BrokenPromiseError(f"a rule gives {made.slots}, of which this spec has only some")
+        raise UnsoundRuleError(f"a rule gives {', '.join(made.slots)}, of which this model has only some").about(rule)
     return all(present)

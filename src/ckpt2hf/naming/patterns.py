@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import re
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
@@ -99,6 +100,12 @@ def collapse(names: Iterable[str]) -> list[str]:
         else:
             folded += [_woven(texts, [str(number) for number in numbers]) for numbers in found]
     return folded
+
+
+def near(word: str, known: Iterable[str]) -> str:
+    """`; did you mean …?`, or nothing where nothing is close."""
+    close = difflib.get_close_matches(word, list(known), n=1)
+    return f"; did you mean {close[0]}?" if close else ""
 
 
 def stem(name: str) -> str:

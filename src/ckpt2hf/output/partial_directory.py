@@ -45,7 +45,7 @@ def locked_partial(out: Path) -> Iterator[Path]:
 
 
 def _remove(path: Path) -> None:
-    """Deletes the directory, again if need be: a thread that a signal cut off from us may be making a last file in it."""
+    """Deletes the directory, again if need be: a thread that a signal cut off from us may make a last file in it."""
     for _ in range(_ATTEMPTS):
         shutil.rmtree(path, ignore_errors=True)
         if not path.exists():

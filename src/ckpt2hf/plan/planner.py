@@ -32,7 +32,7 @@ def make_plan(checkpoint: Checkpoint, candidate: Candidate, options: PlanOptions
     try:
         assignment = assign(naming, spec, {name: ref.meta for name, ref in checkpoint.tensors.items()})
     except Ckpt2hfError as error:
-        where = f"{checkpoint.path}, read as dialect {candidate.fit.dialect.id}"
+        where = f"{checkpoint.path}, read as dialect {candidate.fit.dialect.name}"
         remedies = [f"ckpt2hf inspect {checkpoint.path} --names"]
         raise type(error)(error.what, details=error.details, where=where, remedies=remedies) from error
     refs = {**checkpoint.tensors, **{k: checkpoint.tensors[v] for k, v in assignment.stand_ins.items()}}

@@ -115,8 +115,15 @@ def _source_report(plan: Plan, outcome: Outcome) -> SourceReport:
 
 def dialect_report(candidate: Candidate) -> DialectReport:
     """What the checkpoint was read as, and why."""
-    fit = candidate.fit
-    return DialectReport(fit.dialect.id, fit.layout.title, candidate.reason, fit.dialect.source)
+    fit, file = candidate.fit, candidate.fit.dialect.file
+    return DialectReport(
+        id=fit.dialect.id,
+        layout=fit.layout.title,
+        reason=candidate.reason,
+        source=fit.dialect.source,
+        file=file.path.name if file else None,
+        sha256=file.sha256 if file else None,
+    )
 
 
 def fact_reports(facts: Mapping[str, Fact]) -> tuple[FactReport, ...]:

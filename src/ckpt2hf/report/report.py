@@ -60,6 +60,15 @@ class DialectReport:
     """Why the file was read so."""
     source: str
     """Repository, commit and files the dialect was written from."""
+    file: str | None = None
+    """The user's own file it was read from, by name; null for a dialect of ckpt2hf itself."""
+    sha256: str | None = None
+    """Of that file."""
+
+    @property
+    def name(self) -> str:
+        """The id, and the file if it is the user's own."""
+        return self.id if self.file is None else f"{self.id} ({self.file})"
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,7 @@
 """One checkpoint through the pipeline."""
 
 from ckpt2hf.run.convert import REPORT, convert
+from ckpt2hf.run.dialect_file import dialect, dialect_text
 from ckpt2hf.run.needs import Needs, needs, too_large
 from ckpt2hf.run.prove import prove
 from ckpt2hf.run.request import Progress, Request, Silence, Writing
@@ -15,6 +16,8 @@ __all__ = [
     "Understanding",
     "Writing",
     "convert",
+    "dialect",
+    "dialect_text",
     "inspect",
     "needs",
     "plan",

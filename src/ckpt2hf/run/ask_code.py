@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from ckpt2hf.checkpoints import Checkpoint
-    from ckpt2hf.dialects import Said
+    from ckpt2hf.dialects import Dialect, Said
     from ckpt2hf.ir import ModelSpec
     from ckpt2hf.tensors import Array
 
@@ -30,7 +30,7 @@ _MOST = 2000
 """Readings tried at most; beyond it something is wrong with the question."""
 
 
-def ask_code(checkpoint: Checkpoint, named: str | None, said: Said, target: str, args: Sequence[str]) -> Candidate:
+def ask_code(checkpoint: Checkpoint, named: Dialect | None, said: Said, target: str, args: Sequence[str]) -> Candidate:
     """The reading of the checkpoint that computes what the user's code computes. Raises FactsError if none does."""
     found = candidates(checkpoint, named, said.facts)
     if not found:

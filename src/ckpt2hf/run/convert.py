@@ -171,8 +171,10 @@ def again(plan: Plan, request: Request) -> dict[str, object]:
     facts = plan.candidate.resolution.facts.values()
     spec = plan.spec.as_json()
     ids = {name: value for name, value in plan.generation_config.items() if value is not None}
+    known = plan.candidate.fit.dialect
     return {
-        "dialect": plan.candidate.fit.dialect.id,
+        "dialect": str(known.file.path) if known.file else known.id,
+        **({"dialect_sha256": known.file.sha256} if known.file else {}),
         "set": {**{f.field: spec[f.field] for f in facts if f.origin.value in decided}, **ids},
         "weights_key": request.weights_key,
         "dtype": request.dtype.torch_name if request.dtype else None,

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import shlex
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from ckpt2hf.errors import NotFoundError, UsageError
+from ckpt2hf.dialects import read_file
+from ckpt2hf.errors import Ckpt2hfError, NotFoundError, UsageError
 from ckpt2hf.output import WeightFormat
+from ckpt2hf.remote import path_or_url
 from ckpt2hf.report import verdict_report
 from ckpt2hf.run.convert import REPORT
 from ckpt2hf.run.request import Silence
@@ -57,16 +60,38 @@ def _completed(request: Request, report: Path) -> Request:
         said = {pair.partition("=")[0] for pair in request.facts}
         facts = tuple(f"{name}={value}" for name, value in options["set"].items() if name not in said)
         dtype = DType.from_torch(options["dtype"]) if options["dtype"] else None
+        digest = options.get("dialect_sha256")
+        if digest and not request.dialect:
+            _require_unchanged(path_or_url(options["dialect"]), digest)
         return replace(
             request,
-            dialect=request.dialect or options["dialect"],
+            dialect=request.dialect or (path_or_url(options["dialect"]) if digest else options["dialect"]),
             facts=(*request.facts, *facts),
             weights_key=request.weights_key or options["weights_key"],
             dtype=request.dtype or dtype,
         )
+    except Ckpt2hfError:
+        raise
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise UsageError(
             f"{report} is not a report of ckpt2hf",
             details=[f"{type(error).__name__}: {error}"],
             remedies=["give --dialect and --set, and move the file away"],
         ) from error
+
+
+def _require_unchanged(path: Path, digest: str) -> None:
+    """Refuse to prove with another dialect file than the one of the conversion. Raises NotFoundError, UsageError."""
+    told = f"the conversion was made with sha256 {digest}"
+    try:
+        found = read_file(path)
+    except NotFoundError as error:
+        remedies = ["--dialect FILE   (wherever that file is now)"]
+        raise NotFoundError(error.what, details=[*error.details, told], where=error.where, remedies=remedies) from error
+    if found.sha256 != digest:
+        raise UsageError(
+            f"the dialect file {path} is not the one of the conversion",
+            details=[told, f"the file now has sha256 {found.sha256}"],
+            where=str(path),
+            remedies=[f"--dialect {shlex.quote(str(path))}   (as it is now)", "put the former file in its place"],
+        )

@@ -20,7 +20,8 @@ class Request:
     """A checkpoint and what the user says about it."""
 
     source: Path
-    dialect: str | None = None
+    dialect: str | Path | None = None
+    """The id of a built-in one; a path, or a text with `/` or ending in `.toml`, is the user's own file."""
     facts: tuple[str, ...] = ()
     """`field=value`, as after `--set`."""
     weights_key: str | None = None

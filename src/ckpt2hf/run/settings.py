@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 class Settings:
     """What one place says; None and a missing fact mean that it says nothing."""
 
-    dialect: str | None = None
+    dialect: str | Path | None = None
     facts: Mapping[str, str] = field(default_factory=dict)
     """Values by field, as after `--set field=`."""
     weights_key: str | None = None

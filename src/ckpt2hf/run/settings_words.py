@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import difflib
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
-from ckpt2hf.dialects import TOKEN_IDS, dialects, said_in_file
+from ckpt2hf.dialects import TOKEN_IDS, dialects, own_file, said_in_file
 from ckpt2hf.errors import UsageError
 from ckpt2hf.ir import FIELDS
 from ckpt2hf.output import WeightFormat
+from ckpt2hf.remote import joined
 from ckpt2hf.run import units
 from ckpt2hf.run.settings import Settings
 from ckpt2hf.tensors import DType  # noqa: TC001 - pydantic reads the annotations
 from ckpt2hf.verify import Level
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 MAX_RETRIES = 100
 
@@ -40,8 +44,8 @@ def _texts(value: object) -> tuple[str, ...]:
 
 def _dialect(value: object) -> str:
     known = [each.id for each in dialects()]
-    if value not in known:
-        raise ValueError(f"{shown(value)} is none of {', '.join(known)}{near(str(value), known)}")
+    if value not in known and not (isinstance(value, str) and own_file(value)):
+        raise ValueError(f"{shown(value)} is none of {', '.join(known)}{near(str(value), known)}, and no path")
     return str(value)
 
 
@@ -150,11 +154,13 @@ class Words(_Table):
     timeout: Annotated[float | None, BeforeValidator(_time)] = None
     retries: Annotated[int | None, BeforeValidator(_retries)] = None
 
-    @property
-    def settings(self) -> Settings:
-        """The same as settings."""
+    def settings(self, folder: Path) -> Settings:
+        """The same as settings; a dialect file is looked for from the folder of the file that names it."""
+        named: str | Path | None = self.dialect
+        if self.dialect is not None and own_file(self.dialect) is not None:
+            named = joined(folder, self.dialect.removeprefix("./"))
         return Settings(
-            dialect=self.dialect,
+            dialect=named,
             facts=self.facts,
             weights_key=self.weights_key,
             dtype=self.dtype,

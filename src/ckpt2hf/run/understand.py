@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from ckpt2hf.checkpoints import open_checkpoint
 from ckpt2hf.dialects import Candidate, Fit, Said, candidates, detect, fits, merged, said_in_file, said_on_command_line
 from ckpt2hf.plan import Plan, PlanOptions, make_plan
+from ckpt2hf.run.dialect_file import named
 from ckpt2hf.run.settings_file import beside
 
 if TYPE_CHECKING:
@@ -30,23 +31,25 @@ def inspect(request: Request) -> Understanding:
     """What is in the file and what is known about it, decided or not. Raises for unreadable files and bad flags."""
     request, said = _settings(request)
     checkpoint = open_checkpoint(request.source, weights_key=request.weights_key)
-    found = candidates(checkpoint, request.dialect, said.facts)
-    return Understanding(checkpoint, tuple(fits(checkpoint, request.dialect)), tuple(found))
+    with named(request.dialect) as dialect:
+        found = candidates(checkpoint, dialect, said.facts)
+        return Understanding(checkpoint, tuple(fits(checkpoint, dialect)), tuple(found))
 
 
 def plan(request: Request) -> Plan:
     """The plan for a request. Raises every reason why there is none."""
     request, said = _settings(request)
     checkpoint = open_checkpoint(request.source, weights_key=request.weights_key)
-    if request.reference:
-        from ckpt2hf.run.ask_code import ask_code  # noqa: PLC0415 - imports torch, only on this explicit request
-
-        candidate = ask_code(checkpoint, request.dialect, said, request.reference, request.reference_args)
-    else:
-        candidate = detect(checkpoint, request.dialect, said.facts)
     side = _token_ids(checkpoint.side.get("config.json", {}))
     options = PlanOptions(dtype=request.dtype, token_ids={**side, **said.token_ids})
-    return make_plan(checkpoint, candidate, options)
+    with named(request.dialect) as dialect:
+        if request.reference:
+            from ckpt2hf.run.ask_code import ask_code  # noqa: PLC0415 - imports torch, only on this explicit request
+
+            candidate = ask_code(checkpoint, dialect, said, request.reference, request.reference_args)
+        else:
+            candidate = detect(checkpoint, dialect, said.facts)
+        return make_plan(checkpoint, candidate, options)
 
 
 def settled(request: Request) -> Request:

@@ -35,7 +35,7 @@ def prove_left_out(plan: Plan) -> Mapping[str, str]:
         raise MappingError(
             f"{len(wrong)} tensors may not be left out",
             details=collapse(wrong),
-            where=f"{plan.checkpoint.path}, read as dialect {plan.candidate.fit.dialect.id}",
+            where=f"{plan.checkpoint.path}, read as dialect {plan.candidate.fit.dialect.name}",
             remedies=["this is not the model the dialect describes: name another one, or ask with --reference"],
         )
     return reasons

@@ -1,0 +1,159 @@
+"""What a schema cannot see: words that refer to each other, slots that exist, rules whose numbers of tensors fit."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from ckpt2hf.dialects.fact_problems import fact_problems
+from ckpt2hf.dialects.fact_source import FactSource
+from ckpt2hf.dialects.families import FAMILIES
+from ckpt2hf.dialects.problem import Problem
+from ckpt2hf.dialects.schema import KINDS, RuleEntry, TieEntry
+from ckpt2hf.ir import FIELDS
+from ckpt2hf.ir.samples import samples
+from ckpt2hf.naming import Pattern, UnsoundRuleError, concrete, near, pattern, slot_families
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+Table = TypeVar("Table", bound=BaseModel)
+
+
+def layout_problems(tree: Mapping[str, Any]) -> Iterator[Problem]:
+    """What makes no sense in a `[[layout]]`, as far as its parts are valid by themselves."""
+    facts = _facts(tree.get("facts"))
+    hidden = [name for name in _list(tree.get("hidden")) if isinstance(name, str)]
+    if isinstance(tree.get("facts"), dict):
+        yield from fact_problems(facts, hidden, FAMILIES.get(str(tree.get("family", "none")), {}))
+    for name, sources in facts.items():
+        for k, source in enumerate(sources):
+            yield from (problem.below("facts", name, k) for problem in _source_problems(source))
+    yield from _circles(facts)
+    signature = tree.get("signature")
+    ratio = signature.get("ratio") if isinstance(signature, dict) else None
+    for text in ratio if isinstance(ratio, dict) else ():
+        try:
+            pattern(text)
+        except ValueError as error:
+            yield Problem(("signature", "ratio", text), str(error))
+    for k, tie in _valid(TieEntry, tree.get("tie")).items():
+        if loose := set(tie.same_as.variables) - set(tie.name.variables):
+            yield Problem(("tie", k, "same_as"), f"{{{loose.pop()}}} is not in `name`, so it has no value")
+    yield from _table_problems(tree)
+    yield from _rule_problems(_valid(RuleEntry, tree.get("rule")))
+
+
+def _facts(tree: object) -> dict[str, list[FactSource]]:
+    """The sources of each fact; those that are wrong by themselves stand for nothing."""
+    if not isinstance(tree, dict):
+        return {}
+    blank = FactSource(ask="?")
+    return {
+        str(name): [_valid(FactSource, given).get(k, blank) for k in range(len(_list(given)))]
+        for name, given in tree.items()
+    }
+
+
+def _valid(kind: type[Table], tree: object) -> dict[int, Table]:
+    """The tables of a list that are valid, by position."""
+    found = {}
+    for k, each in enumerate(_list(tree)):
+        try:
+            found[k] = kind.model_validate(each)
+        except ValidationError:
+            continue  # told by the schema
+    return found
+
+
+def _list(tree: object) -> list[Any]:
+    return tree if isinstance(tree, list) else [] if tree is None else [tree]
+
+
+def _source_problems(source: FactSource) -> Iterator[Problem]:
+    if source.count is not None and source.of not in source.count.variables:
+        place = ("of",) if "of" in source.model_fields_set else ("count",)
+        yield Problem(place, f"{{{source.of}}} is what is counted, and {source.count} does not have it")
+    for k, name in enumerate(source.same or ()):
+        if name.variables:
+            yield Problem(("same", k), f"{name} has to be the name of one tensor, without {{ }}")
+    if source.equals is not None and source.equals not in FIELDS:
+        yield Problem(("equals",), f"{source.equals} is no fact{near(source.equals, FIELDS)}")
+    operands = [(("quotient", k), field) for k, field in enumerate(source.quotient or ())]
+    words = (("per", source.per), ("times", source.times), ("less", source.less))
+    for path, field in [*operands, *(((word,), field) for word, field in words if field is not None)]:
+        if field not in FIELDS or field not in samples()[0].dims():
+            what = "is no whole number" if field in FIELDS else f"is no fact{near(field, FIELDS)}"
+            yield Problem(path, f"{field} {what}")
+
+
+def _circles(facts: Mapping[str, list[FactSource]]) -> Iterator[Problem]:
+    """Facts that would have to be known before they are known."""
+    needs = {name: {part for s in sources for part in s.quotient or ()} for name, sources in facts.items()}
+    for name, sources in facts.items():
+        reached: set[str] = set()
+        ahead = set(needs[name])
+        while ahead:
+            part = ahead.pop()
+            reached.add(part)
+            ahead |= needs.get(part, set()) - reached
+        if name in reached:
+            k = next(k for k, source in enumerate(sources) if source.quotient)
+            yield Problem(("facts", name, k, "quotient"), f"{name} would follow from itself")
+
+
+def _table_problems(tree: Mapping[str, Any]) -> Iterator[Problem]:
+    """Names and slots of the tables `modules` and `tensors`."""
+    known = {str(family): family for family in slot_families()}
+    for word, kinds in (("modules", KINDS), ("tensors", ("",))):
+        table = tree.get(word)
+        for name, slot in table.items() if isinstance(table, dict) else ():
+            if not isinstance(slot, str):
+                continue  # told by the schema
+            try:
+                pattern(name)
+                slots = [pattern(f"{slot}.{kind}" if kind else slot) for kind in kinds]
+            except ValueError as error:
+                yield Problem((word, name), str(error))
+                continue
+            if not any(_is_known(each, known) for each in slots):
+                yield Problem((word, name), f"there is no slot {slots[0]}{near(str(slots[0]), known)}")
+
+
+def _rule_problems(rules: Mapping[int, RuleEntry]) -> Iterator[Problem]:
+    known = {str(family): family for family in slot_families()}
+    given: dict[str, int] = {}
+    taken: dict[str, int] = {}
+    for k, rule in rules.items():
+        strange = [(n, slot) for n, slot in enumerate(rule.slots) if not _is_known(slot, known)]
+        for n, slot in strange:
+            yield Problem(("rule", k, "to", n), f"there is no slot {slot}{near(str(slot), known)}")
+        yield from _repeated(k, "to", rule.slots, given)
+        yield from _repeated(k, "from", rule.names, taken)
+        if not strange:
+            yield from (problem.below("rule", k) for problem in _misfit(rule))
+
+
+def _repeated(k: int, place: str, names: Sequence[Pattern], before: dict[str, int]) -> Iterator[Problem]:
+    """Names that a rule, or one before it, has already; they are added to `before`."""
+    for n, name in enumerate(map(str, names)):
+        if name in before:
+            yield Problem(("rule", k, place, n), f"{name} is in rule[{before[name]}] as well")
+        before.setdefault(name, k)
+
+
+def _is_known(slot: Pattern, known: Mapping[str, Pattern]) -> bool:
+    """Whether it is a family of slots, or some of one."""
+    return str(slot) in known or (not slot.variables and any(each.match(str(slot)) for each in known.values()))
+
+
+def _misfit(entry: RuleEntry) -> Iterator[Problem]:
+    """Why a rule cannot be followed for any model."""
+    spec = samples()[0]
+    rule = entry.rule()
+    try:
+        for _ in concrete(rule, spec):
+            pass
+    except UnsoundRuleError as error:
+        yield Problem(("ops", error.op) if error.op is not None else (), error.what)
