@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from ckpt2hf.checkpoints import Checkpoint
     from ckpt2hf.dialects.schema import FactSource, When
     from ckpt2hf.naming import Pattern, Tie
-    from ckpt2hf.tensors import TensorRef
+    from ckpt2hf.tensors import Stored
 
 _ACTIVATION_CLASSES = {
     "torch.nn.modules.activation.GELU": "gelu",
@@ -34,7 +34,7 @@ class Evidence:
     ties: tuple[Tie, ...]
 
     @cached_property
-    def tensors(self) -> Mapping[str, TensorRef]:
+    def tensors(self) -> Mapping[str, Stored]:
         """The tensors, with stand-ins for tied names the file lacks."""
         found = dict(self.checkpoint.tensors)
         for name, ref in self.checkpoint.tensors.items():
@@ -89,8 +89,9 @@ class Evidence:
 
     def _side(self, source: FactSource, _known: Callable[[str], Any]) -> _Found:
         assert source.side is not None  # noqa: S101 - the kind says so
-        settings = self.checkpoint.side.get("config.json", {})
-        return lookup(settings, source.side), Origin.SIDE_FILE, f"config.json: {source.side}"
+        file, _, path = source.side.rpartition(":")
+        file, path = file.strip() or "config.json", path.strip()
+        return lookup(self.checkpoint.side.get(file, {}), path), Origin.SIDE_FILE, f"{file}: {path}"
 
     def _module(self, source: FactSource, _known: Callable[[str], Any]) -> _Found:
         assert source.module is not None  # noqa: S101 - the kind says so

@@ -67,7 +67,7 @@ class FactSource(_Table):
     meta: str | None = None
     """A path in the checkpoint's own metadata."""
     side: str | None = None
-    """A path in a `config.json` beside the checkpoint."""
+    """A path in a `config.json` beside the checkpoint, or in another settings file: `params.json: n_heads`."""
     module: PatternText | None = None
     """A module of a pickled model: an attribute of it, or, for `activation`, its class."""
     attribute: str | None = None
