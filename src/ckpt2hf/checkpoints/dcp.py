@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 TITLE = "distributed checkpoint (torch.distributed.checkpoint)"
 MAX_INERT = 1 << 20
 """Bytes of the largest pickled value that is read: what says something about the model is small."""
-UNREAD = "torch.distributed.checkpoint.value"
+UNREAD = "(not read)"
 """`class_name` of the record that stands for a value which is not read."""
 _HEAD, _TAIL = 4 << 10, 66 << 10
 """Bytes at both ends of an item that hold everything but its numbers."""
@@ -113,7 +113,8 @@ def _value(entry: Entry, files: _Files) -> Inert:
     if entry.place is not None:
         if entry.place.packed or entry.place.nbytes > MAX_INERT:
             return Record(UNREAD, fields={"nbytes": entry.place.nbytes})
-        return files.item(entry.name, entry.place)
+        value = files.item(entry.name, entry.place)
+        return [value] if isinstance(value, Record) else value  # so that nobody takes it for a tensor that is broken
     dtype = dtype_or_none(entry.dtype)
     if dtype is None:
         return unsupported(f"its element type is {entry.dtype}", dtype=entry.dtype, shape=entry.shape)

@@ -102,7 +102,9 @@ def _parts(folder: Path, parts: list[str], others: list[str]) -> Ckpt2hfError:
         remedy = "move its files to a directory of their own, and name that"
     elif parts[0].startswith("shard-") and RANK_FILE.fullmatch(parts[0]):
         what = "this is a distributed checkpoint in safetensors files, a box of every tensor in each"
-        remedy = "save with HuggingFaceStorageWriter(…, enable_consolidation=True): only PyTorch knows if all are there"
+        remedy = (
+            "save with HuggingFaceStorageWriter(…, enable_consolidation=True): these files do not say how many they are"
+        )
     elif RANK_FILE.fullmatch(parts[0]):
         what, remedy = "the model is split over the ranks that trained it", "merge it with the code that saved it"
     elif parts[0] == "checkpoint_metadata.json":
