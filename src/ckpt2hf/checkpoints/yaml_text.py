@@ -47,5 +47,10 @@ def parsed(text: str) -> Inert:
         raise ValueError(f"it has more than {MAX_CHARACTERS} characters")
     try:
         return yaml.load(text, _Loader)  # noqa: S506 - a safe loader
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark
+        where = f", in line {mark.line + 1}, column {mark.column + 1}" if mark else ""
+        what = ", ".join(part for part in (error.context, error.problem) if part)
+        raise ValueError(f"{what}{where}") from error
     except _BROKEN as error:
         raise ValueError(str(error) or type(error).__name__) from error

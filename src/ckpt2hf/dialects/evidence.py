@@ -49,6 +49,12 @@ class Evidence:
             return [pattern.text] if pattern.text in self.tensors else []
         return [name for name in self.tensors if pattern.match(name) is not None]
 
+    def beside(self, text: str) -> tuple[object, str]:
+        """What is at a path of a settings file, None if nothing is, and both in words: `params.json: n_heads`."""
+        file, _, path = text.rpartition(":")
+        file, path = file.strip() or "config.json", path.strip()
+        return lookup(self.checkpoint.side.get(file, {}), path), f"{file}: {path}"
+
     def holds(self, when: When) -> bool:
         """Whether a condition on the metadata is met."""
         has = all(self.checkpoint.lookup(path) is not None for path in when.has)
@@ -89,9 +95,8 @@ class Evidence:
 
     def _side(self, source: FactSource, _known: Callable[[str], Any]) -> _Found:
         assert source.side is not None  # noqa: S101 - the kind says so
-        file, _, path = source.side.rpartition(":")
-        file, path = file.strip() or "config.json", path.strip()
-        return lookup(self.checkpoint.side.get(file, {}), path), Origin.SIDE_FILE, f"{file}: {path}"
+        value, where = self.beside(source.side)
+        return value, Origin.SIDE_FILE, where
 
     def _module(self, source: FactSource, _known: Callable[[str], Any]) -> _Found:
         assert source.module is not None  # noqa: S101 - the kind says so

@@ -110,6 +110,9 @@ def _mark(mark: Mark, evidence: Evidence) -> str | None:
     metadata = evidence.checkpoint.metadata
     if mark.meta:
         return f"the file has {mark.meta}" if lookup(metadata, mark.meta) is not None else None
+    if mark.side:
+        value, where = evidence.beside(mark.side)
+        return f"{where} is there" if value is not None else None
     if mark.tensor:
         return f"{mark.tensor} is there" if evidence.matching(mark.tensor) else None
     record = lookup(metadata, mark.record or "")

@@ -116,11 +116,13 @@ class Mark(_Table):
     lacks: Paths = ()
     tensor: PatternText | None = None
     """A tensor name that is there."""
+    side: str | None = None
+    """A path that is there in a settings file beside the checkpoint, written as that of a fact."""
 
     @model_validator(mode="after")
     def _one_kind(self) -> Self:
-        if sum(word is not None for word in (self.meta, self.record, self.tensor)) != 1:
-            raise ValueError("a mark is exactly one of meta, record, tensor")
+        if sum(word is not None for word in (self.meta, self.record, self.tensor, self.side)) != 1:
+            raise ValueError("a mark is exactly one of meta, record, tensor, side")
         return self
 
 
