@@ -301,6 +301,7 @@ def test_ranks_that_can_be_joined_are_one_job_with_their_settings(runs: Path, ou
     assert why(runs, gathered)["llama/params.json"] == "configuration"
 
 
+@pytest.mark.filterwarnings("ignore::UserWarning")
 def test_a_distributed_checkpoint_is_one_job_that_opens(runs: Path, out: Path) -> None:
     state = {"model": {"w.weight": torch.ones(3, 2)}, "optim": {"state": {}, "param_groups": []}}
     dcp.save(state, checkpoint_id=str(runs / "checkpoint" / "step-10"), no_dist=True)

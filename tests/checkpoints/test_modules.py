@@ -70,7 +70,7 @@ class Script(nn.Module):
         self.heads = nn.ModuleList([Head() for _ in range(3)])
         self.net = nn.Sequential(nn.Linear(6, 24), nn.ReLU(), nn.Linear(24, 6))
         self.ln_f = nn.LayerNorm(6, eps=1e-4)
-        self.half = nn.Parameter(torch.randn(3, 2).to(torch.bfloat16))
+        self.narrow = nn.Parameter(torch.randn(3, 2).to(torch.bfloat16))
 
 
 class Wrapper(nn.Module):
