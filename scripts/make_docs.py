@@ -227,7 +227,7 @@ def origins(name: str) -> list[str]:
     """Where the built-in dialects look for a field."""
     words = {
         "count": "names", "shape": "shapes", "same": "tensors", "present": "names", "meta": "metadata",
-        "side": "config.json", "module": "pickled module", "const": "dialect", "quotient": "other facts",
+        "side": "settings file", "module": "pickled module", "const": "dialect", "quotient": "other facts",
     }  # fmt: skip
     sources = (s for d in dialects() for layout in d.layout for s in layout.facts[name] if not s.ask)
     return list(dict.fromkeys(words[source.kind] for source in sources))

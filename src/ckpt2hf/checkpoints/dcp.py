@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from ckpt2hf.checkpoints.dcp_index import Entry, Place, TreePath
     from ckpt2hf.files import Span
 
-TITLE = "distributed checkpoint (torch.distributed.checkpoint)"
+TITLE = "torch distributed checkpoint"
 MAX_INERT = 1 << 20
 """Bytes of the largest pickled value that is read: what says something about the model is small."""
 UNREAD = "(not read)"
