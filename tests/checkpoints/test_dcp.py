@@ -259,7 +259,7 @@ FAULTS: dict[str, tuple[Callable[[Writer], object], str]] = {
         "the same place in the tree",
     ),
     "a path that is none": (
-        lambda w: w.metadata.__setattr__("planner_data", {"epoch": ("a", None)}),
+        lambda w: w.metadata.__setattr__("planner_data", {"epoch": ("a", ["b"])}),
         "path of epoch is no path",
     ),
     "no table of places": (lambda w: w.metadata.__setattr__("storage_data", None), "table of places is none"),

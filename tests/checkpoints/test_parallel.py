@@ -168,13 +168,16 @@ def test_ranks_that_do_not_agree_are_refused(fault: str, tmp_path: Path) -> None
     assert error.value.remedies
 
 
-def test_a_name_without_a_known_axis_is_refused_by_name(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "name", ["layers.0.feed_forward.gate.weight", "layers.0.output.weight", "other.layers.0.attention.wq.weight"]
+)
+def test_a_name_without_a_known_axis_is_refused_by_name(name: str, tmp_path: Path) -> None:
     meta(tmp_path)
     for rank in (0, 1):
-        changed(tmp_path, rank, lambda s: s.update({"layers.0.feed_forward.gate.weight": torch.ones(4, D)}))
+        changed(tmp_path, rank, lambda s: s.update({name: torch.ones(4, D)}))
     with pytest.raises(CheckpointError) as error:
         open_checkpoint(tmp_path)
-    assert error.value.details == ("layers.0.feed_forward.gate.weight",)
+    assert error.value.details == (name,)
 
 
 def test_an_embedding_without_a_norm_to_compare_with_is_refused(tmp_path: Path) -> None:

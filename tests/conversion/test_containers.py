@@ -19,7 +19,8 @@ from torch.distributed.checkpoint.metadata import (
     TensorStorageMetadata,
 )
 
-from ckpt2hf.api import Level, Request, Writing, convert, inspect
+from ckpt2hf.api import Level, Request, Writing, convert, inspect, plan
+from ckpt2hf.verify.memory import copied
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -78,6 +79,21 @@ def test_tensors_in_several_files_convert_to_the_same_bytes(
     report = convert(Request(source=source, **said), Writing(out=tmp_path / "out", level=Level.LOGITS))
     same_output(report, tmp_path / "out", converted(CASE)[0])
     assert {file.name for file in report.source.files} == {".metadata", *(f"__{k}_0.distcp" for k in range(3))}
+
+
+def test_what_has_to_be_put_together_is_counted_as_memory(
+    trained: dict[str, Any], golden: Callable[[str], Any], flags: Any, tmp_path: Path
+) -> None:
+    facts = (*flags[CASE].get("facts", ()), f"heads={trained['model_args']['n_head']}")
+    said = {**flags[CASE], "facts": facts, "dialect": "nanogpt"}
+    one, several = (
+        plan(Request(source=source, **said))
+        for source in (golden(CASE).path, distributed(tmp_path / "step-10", trained["model"]))
+    )
+    pieces = {key: 4 * slot.meta.size for key, slot in several.slots.items()}
+    joined = sum(pieces[key] for key in pieces if copied([several.slots[key]]) and not copied([one.slots[key]]))
+    assert joined
+    assert copied(several.slots.values()) == copied(one.slots.values()) + joined
 
 
 def test_what_torch_saves_in_one_process_converts_to_the_same_bytes(

@@ -201,9 +201,9 @@ def _path(name: str, paths: object) -> TreePath:
         raise TypeError(f"the path of {shown(name)} is no tuple")
     parts: list[str | int] = []
     for part in path:
-        if not isinstance(part, str | int) or isinstance(part, bool):
+        if part is not None and not isinstance(part, str | int | float):
             raise TypeError(f"the path of {shown(name)} is no path")
-        parts.append(part)
+        parts.append(part if isinstance(part, str | int) and not isinstance(part, bool) else str(part))
     return tuple(parts)
 
 

@@ -46,7 +46,7 @@ class Scheme:
     file: re.Pattern[str]
     """Its file names; groups `slice` and, where there are any, `stage`, `slices`, `stages`."""
     axes: tuple[tuple[re.Pattern[str], int], ...]
-    """Patterns of tensor names, without what a wrapper puts before them, and where they are cut."""
+    """Patterns of tensor names, and where they are cut."""
     embedding: str = ""
     norm: str = ""
     query: str = ""
@@ -101,23 +101,26 @@ class Scheme:
 
 
 MAX_RANKS = 1 << 16
-_ANY = r"(?:.+\.)?"
+_WRAPPED = r"(?:(?:_orig_mod|module|model)\.)*"
 
 
-def _axes(table: Mapping[int, str]) -> tuple[tuple[re.Pattern[str], int], ...]:
-    return tuple((re.compile(_ANY + name), axis) for axis, names in table.items() for name in names.split())
+def _axes(layer: str, table: Mapping[int, str]) -> tuple[tuple[re.Pattern[str], int], ...]:
+    """The names, `*` for a layer, and where they are cut."""
+    named = [(name.replace("*", layer), axis) for axis, names in table.items() for name in names.split()]
+    return tuple((re.compile(_WRAPPED + name), axis) for name, axis in named)
 
 
 META = Scheme(
     title="Meta's model parallelism",
     file=re.compile(r"consolidated\.(?P<slice>\d+)\.(?:pth|safetensors)"),
     axes=_axes(
+        r"layers\.\d+",
         {
-            0: r"attention\.w[qkv]\.weight feed_forward\.w[13]\.weight output\.weight",
-            1: r"attention\.wo\.weight feed_forward\.w2\.weight",
-            EQUAL: r"attention_norm\.weight ffn_norm\.weight norm\.weight rope\.freqs",
+            0: r"*\.attention\.w[qkv]\.weight *\.feed_forward\.w[13]\.weight output\.weight",
+            1: r"*\.attention\.wo\.weight *\.feed_forward\.w2\.weight",
+            EQUAL: r"*\.attention_norm\.weight *\.ffn_norm\.weight norm\.weight rope\.freqs",
             BY_NORM: r"tok_embeddings\.weight",
-        }
+        },
     ),
     embedding="tok_embeddings.weight",
     norm="norm.weight",
@@ -129,11 +132,12 @@ PICOTRON = Scheme(
         r"weights_tp_rank_world_size=(?P<slice>\d+)_(?P<slices>\d+)_pp_rank_world_size=(?P<stage>\d+)_(?P<stages>\d+)\.pth"
     ),
     axes=_axes(
+        r"decoder_layers\.\d+",
         {
-            0: r"attention\.[qkv]_proj\.weight mlp\.(?:up|gate)_proj\.weight embedding\.weight final_proj\.weight",
-            1: r"attention\.out_proj\.weight mlp\.down_proj\.weight",
-            EQUAL: r"input_layernorm\.weight post_attention_layernorm\.weight final_norm\.weight",
-        }
+            0: r"*\.attention\.[qkv]_proj\.weight *\.mlp\.(?:up|gate)_proj\.weight (?:embedding|final_proj)\.weight",
+            1: r"*\.attention\.out_proj\.weight *\.mlp\.down_proj\.weight",
+            EQUAL: r"*\.(?:input|post_attention)_layernorm\.weight final_norm\.weight",
+        },
     ),
     same=("trained_steps", "trained_tokens"),
 )
