@@ -22,7 +22,7 @@ READ_AHEAD = 1 << 16
 
 
 class MappedFile:
-    """One file, read-only: the bytes every `TensorRef` points into. Only `bytes_at` and `ahead` lead to them.
+    """One file, read-only: the bytes every stored tensor points into. Only `bytes_at` and `ahead` lead to them.
 
     A local file is mapped. One behind a URL is a mapped file that fills up: what nobody asks for is not fetched.
     """
@@ -51,6 +51,11 @@ class MappedFile:
         made.path, made.size, made._fetched = path, len(data), None  # noqa: SLF001 - another way to construct it
         made._view = memoryview(data)  # noqa: SLF001
         return made
+
+    @property
+    def span(self) -> Span:
+        """All of it."""
+        return Span(self, 0, self.size)
 
     def bytes_at(self, start: int, nbytes: int) -> memoryview:
         """The bytes from `start` on, not copied: `nbytes` of them, fewer where the file ends."""
@@ -97,6 +102,10 @@ class Span:
     def view(self) -> memoryview:
         """The bytes themselves, not copied."""
         return self.file.bytes_at(self.start, self.nbytes)
+
+    def within(self, at: int, nbytes: int) -> Span:
+        """The run of `nbytes` from `at` on, counted from the start of the span, which has to hold it."""
+        return Span(self.file, self.start + at, nbytes)
 
     def part(self, at: int, nbytes: int) -> memoryview:
         """The bytes from `at` on, counted from the start of the span: `nbytes` of them, fewer where it ends."""

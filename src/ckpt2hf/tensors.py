@@ -1,20 +1,19 @@
-"""A tensor described, not loaded: its type, its shape, and where its bytes lie in a mapped file."""
+"""A tensor described, not loaded: its type, its shape, and where its bytes lie in mapped files."""
 
 from __future__ import annotations
 
+import abc
 import enum
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 import ml_dtypes
 import numpy as np
 from numpy.typing import NDArray
 
 from ckpt2hf.errors import CheckpointError
-
-if TYPE_CHECKING:
-    from ckpt2hf.files import Span
+from ckpt2hf.files import Span
 
 Array: TypeAlias = NDArray[Any]
 """Elements of any type."""
@@ -143,9 +142,43 @@ class Readable(Protocol):
         ...
 
 
+class Stored(abc.ABC):
+    """A tensor of a checkpoint, wherever it lies. It is `Readable`; stored tensors are equal when their places are."""
+
+    __slots__ = ()
+    meta: Meta
+
+    @property
+    @abc.abstractmethod
+    def storages(self) -> tuple[Span, ...]:
+        """The storages its elements come from, each once."""
+
+    @property
+    @abc.abstractmethod
+    def extents(self) -> tuple[Span, ...]:
+        """Where its elements lie, from the first to the last of each part."""
+
+    @abc.abstractmethod
+    def read(self, box: Box) -> Array:
+        """The elements of a box. May be a view: never write into it. Only the bytes it needs are used."""
+
+    def load(self) -> Array:
+        """All elements; read-only."""
+        return self.read(whole(self.meta.shape))
+
+    @property
+    def is_inflated(self) -> bool:
+        """Whether it is larger than what is stored of it: it repeats some numbers."""
+        return self.meta.nbytes > sum(storage.nbytes for storage in self.storages)
+
+    def same_place(self, other: Stored) -> bool:
+        """Whether both are the very same window of the very same bytes: tied by storage."""
+        return self == other
+
+
 @dataclass(frozen=True, slots=True)
-class TensorRef:
-    """A tensor of a checkpoint: a strided window into a storage.
+class TensorRef(Stored):
+    """A strided window into a storage.
 
     `offset` and `strides` count elements from the start of `storage`, as PyTorch does. The window is checked to lie
     inside the storage when the reference is made.
@@ -181,12 +214,8 @@ class TensorRef:
         """A tensor that fills its storage in row-major order."""
         return cls(meta, storage, 0, packed_strides(meta.shape))
 
-    def load(self) -> Array:
-        """The elements as a read-only view into the file."""
-        return self.read(tuple(slice(0, n) for n in self.meta.shape))
-
     def read(self, box: Box) -> Array:
-        """The elements of a box, as a view. Of the file, only the bytes from the first to the last of them are used."""
+        """The elements of a box, as a read-only view: only the bytes from the first to the last are used."""
         shape, dtype = tuple(part.stop - part.start for part in box), self.meta.dtype.numpy
         if 0 in shape:
             return np.empty(shape, dtype)
@@ -197,17 +226,22 @@ class TensorRef:
         return np.ndarray(shape, dtype, view, 0, tuple(stride * item for stride in self.strides))
 
     @property
-    def extent(self) -> tuple[int, int]:
-        """Where its elements lie in the file, from the first to the last: `(start, nbytes)`."""
-        if not self.meta.size:
-            return self.storage.start, 0
+    def storages(self) -> tuple[Span, ...]:
+        """The one storage."""
+        return (self.storage,)
+
+    @property
+    def extents(self) -> tuple[Span, ...]:
+        """Where its elements lie, from the first to the last."""
         item = self.meta.dtype.itemsize
         last = sum((n - 1) * stride for n, stride in zip(self.meta.shape, self.strides, strict=True))
-        return self.storage.start + self.offset * item, (last + 1) * item
+        start, nbytes = (self.offset * item, (last + 1) * item) if self.meta.size else (0, 0)
+        return (Span(self.storage.file, self.storage.start + start, nbytes),)
 
-    def same_place(self, other: TensorRef) -> bool:
-        """Whether both are the very same window of the very same bytes: tied by storage."""
-        return self == other
+
+def whole(shape: tuple[int, ...]) -> Box:
+    """The box that is all of a tensor."""
+    return tuple(slice(0, n) for n in shape)
 
 
 def packed_strides(shape: tuple[int, ...]) -> tuple[int, ...]:

@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import torch
+import torch.distributed.checkpoint as dcp
 
 from ckpt2hf.batch import discovery, listing
 from ckpt2hf.batch.gather import gather
@@ -175,7 +177,7 @@ UNSURE: dict[str, tuple[bytes, str | None]] = {
     "empty.bin": (b"", None),
     "lfs.bin": (b"version https://git-lfs.github.com/spec/v1\n", None),
     "stories15M.bin": ((288).to_bytes(4, "little") * 100, "no PyTorch file: no format"),
-    "gpt2_124M.bin": ((20240326).to_bytes(4, "little") * 100, "no PyTorch file: a raw llm.c weights file"),
+    "gpt2_124M.bin": ((20240326).to_bytes(4, "little") * 100, None),
     "text.bin": (b"hello world", "no PyTorch file: a text file"),
     "model.bin": (b"ggml" * 9, "no PyTorch file: a GGML model"),
     "archive.tar": (b"\0" * 257 + b"ustar" + b"\0" * 300, "no PyTorch file: a tar archive"),
@@ -240,7 +242,6 @@ def test_a_broken_index_is_still_one_job(content: bytes, runs: Path, out: Path) 
     ("files", "said"),
     [
         ([f"model-0000{k}-of-00003.safetensors" for k in (1, 2, 3)], "no index"),
-        (["consolidated.00.pth", "consolidated.01.pth"], "split over the ranks"),
         (["mp_rank_00/model_optim_rng.pt", "mp_rank_01/model_optim_rng.pt"], "split over the ranks"),
         ([f"zero_pp_rank_{k}_mp_rank_00_model_states.pt" for k in (0, 1)], "split over the ranks"),
         ([".metadata", "__0_0.distcp", "__1_0.distcp"], "distributed checkpoint"),
@@ -263,12 +264,64 @@ def test_parts_that_cannot_be_put_together_are_one_job_that_says_so(
     assert error.value.remedies
 
 
+def test_one_rank_s_boxes_are_not_jobs_of_their_own(runs: Path, out: Path) -> None:
+    put(runs / "a", *(f"shard-0000{k}-model-00001-of-00001.safetensors" for k in (1, 2)))
+    assert jobs(runs, out) == {"a": "a"}
+
+
 def test_optimizer_state_of_a_distributed_checkpoint_is_no_job(runs: Path, out: Path) -> None:
     put(runs, "pytorch_model_fsdp_0/.metadata", "pytorch_model_fsdp_0/__0_0.distcp")
     put(runs, "optimizer_0/.metadata", "optimizer_0/__0_0.distcp")
     gathered = gather([str(runs)], out)
     assert [job.name for job in gathered.jobs] == ["pytorch_model_fsdp_0"]
     assert why(runs, gathered)["optimizer_0/__0_0.distcp"] == "optimizer state"
+
+
+def saved(root: Path, **states: dict[str, torch.Tensor]) -> None:
+    root.mkdir(parents=True, exist_ok=True)
+    for name, state in states.items():
+        torch.save(state, root / name.replace("__", "."))
+
+
+def test_ranks_that_can_be_joined_are_one_job_with_their_settings(runs: Path, out: Path) -> None:
+    ranks = [{"norm.weight": torch.ones(4), "output.weight": torch.full((2, 4), float(rank))} for rank in (0, 1)]
+    saved(runs / "llama", consolidated__00__pth=ranks[0], consolidated__01__pth=ranks[1])
+    put(runs / "llama", "params.json", "config.yaml", "tokenizer.model", content=b"{}")
+    gathered = gather([str(runs)], out)
+    (job,) = gathered.jobs
+    assert job.request.source == runs / "llama"
+    assert [path.name for path in job.files] == [
+        "consolidated.00.pth",
+        "consolidated.01.pth",
+        "config.yaml",
+        "params.json",
+    ]
+    assert job.nbytes == sum(path.stat().st_size for path in (runs / "llama").glob("*.pth"))
+    assert open_checkpoint(job.request.source).tensors["output.weight"].meta.shape == (4, 4)
+    assert why(runs, gathered)["llama/params.json"] == "configuration"
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+def test_a_distributed_checkpoint_is_one_job_that_opens(runs: Path, out: Path) -> None:
+    state = {"model": {"w.weight": torch.ones(3, 2)}, "optim": {"state": {}, "param_groups": []}}
+    dcp.save(state, checkpoint_id=str(runs / "checkpoint" / "step-10"), no_dist=True)
+    put(runs / "checkpoint" / "step-10", "params.json", content=b"{}")
+    (job,) = gather([str(runs)], out).jobs
+    assert job.request.source == runs / "checkpoint" / "step-10"
+    assert {path.name for path in job.files} == {".metadata", "__0_0.distcp", "params.json"}
+    assert list(open_checkpoint(job.request.source).tensors) == ["w.weight"]
+
+
+def test_each_numbered_checkpoint_has_its_own_settings(runs: Path, out: Path) -> None:
+    put(
+        runs / "d3",
+        *(f"{kind}_0000{step}.{ending}" for kind, ending in (("model", "pt"), ("meta", "json")) for step in (10, 20)),
+    )
+    jobs_ = gather([str(runs)], out).jobs
+    assert [[path.name for path in job.files] for job in jobs_] == [
+        ["model_000010.pt", "meta_000010.json"],
+        ["model_000020.pt", "meta_000020.json"],
+    ]
 
 
 def test_one_shard_of_one_is_a_checkpoint(runs: Path, out: Path) -> None:

@@ -35,7 +35,7 @@ def zipped(content: dict[str, bytes], *, wide: bool = False, compress: int = 0) 
 def read(tmp_path: Path, data: bytes) -> archive.Archive:
     path = tmp_path / "a.zip"
     path.write_bytes(data)
-    return archive.read(MappedFile(path))
+    return archive.read(MappedFile(path).span)
 
 
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -148,7 +148,7 @@ def test_archives_above_four_gib(tmp_path: Path) -> None:
         locator = struct.pack("<4sLQL", b"PK\x06\x07", 0, at + len(directory), 1)
         end = struct.pack("<4s4H2LH", b"PK\x05\x06", 0, 0, 0xFFFF, 0xFFFF, 0xFFFFFFFF, 0xFFFFFFFF, 0)
         file.write(directory + end64 + locator + end)
-    found = archive.read(MappedFile(path)).records
+    found = archive.read(MappedFile(path).span).records
     assert found["big"].nbytes == 5 * GIB
     assert bytes(found["small"].view) == b"87654321"
     with zipfile.ZipFile(path) as judge:

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import pickle
 from typing import TYPE_CHECKING, Any
 
 import pytest
 import torch
 from torch import nn
 
-from ckpt2hf.checkpoints import Record
+from ckpt2hf.checkpoints import Record, open_checkpoint
 from ckpt2hf.errors import CheckpointError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from ckpt2hf.checkpoints import Checkpoint
     from ckpt2hf.tensors import TensorRef
@@ -48,6 +50,27 @@ class Model(nn.Module):
         self.head = nn.Linear(6, 7, bias=False)
         self.head.weight = self.wte.weight
         self.again = self.h[1]
+
+
+class Head(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.key = nn.Linear(6, 2, bias=False)
+        self.register_buffer("tril", torch.tril(torch.ones(5, 5)))
+        self.dropout = nn.Dropout(0.2)
+
+
+class Script(nn.Module):
+    """A model as a course's script has it, with what the script set on it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.block_size = 5
+        self.token_embedding_table = nn.Embedding(7, 6)
+        self.heads = nn.ModuleList([Head() for _ in range(3)])
+        self.net = nn.Sequential(nn.Linear(6, 24), nn.ReLU(), nn.Linear(24, 6))
+        self.ln_f = nn.LayerNorm(6, eps=1e-4)
+        self.narrow = nn.Parameter(torch.randn(3, 2).to(torch.bfloat16))
 
 
 class Wrapper(nn.Module):
@@ -142,6 +165,23 @@ def test_modules_that_multiply_are_refused(saved: Saved) -> None:
         model = wrapped
     with pytest.raises(CheckpointError, match="more modules"):
         saved(model)
+
+
+@pytest.mark.parametrize("protocol", [0, 2, 3, 4, 5])
+def test_a_model_that_pickle_dump_wrote(protocol: int, tmp_path: Path, equal: Equal) -> None:
+    model = Script()
+    with (tmp_path / "model-01.pkl").open("wb") as file:
+        pickle.dump(model, file, protocol)
+    checkpoint = open_checkpoint(tmp_path)
+    expected = model.state_dict()
+    assert checkpoint.container == "plain pickle"
+    assert list(checkpoint.tensors) == list(expected)
+    assert all(equal(checkpoint.tensors[name], tensor) for name, tensor in expected.items())
+    assert checkpoint.modules[""].attributes["block_size"] == 5
+    assert checkpoint.modules["ln_f"].attributes["eps"] == 1e-4
+    assert checkpoint.modules["heads.1.dropout"].attributes["p"] == 0.2
+    assert checkpoint.modules["net.1"].class_name == "torch.nn.modules.activation.ReLU"
+    assert len([name for name in checkpoint.modules if name.endswith(".key")]) == 3
 
 
 def test_a_pickle_of_an_old_protocol_holds_its_bytes_as_text(pickled: Callable[..., Checkpoint]) -> None:

@@ -143,7 +143,8 @@ def test_a_directory_with_one_checkpoint_is_that_checkpoint(tmp_path: Path, stat
     [
         ([], "files: none"),
         (["readme.md", "train.bin"], "readme.md, train.bin"),
-        ([".metadata", "__0_0.distcp"], "distributed checkpoint"),
+        ([".metadata", "__0_0.distcp"], "its index is damaged"),
+        (["__0_0.distcp"], "its index .metadata is missing"),
         (["saved_model.pb"], "TensorFlow"),
         (["m.index", "m.data-00000-of-00001"], "TensorFlow"),
     ],
@@ -207,7 +208,7 @@ FOREIGN: dict[str, tuple[str, bytes | Callable[[Path], Any], str]] = {
     "gguf": ("a.gguf", b"GGUF\3\0\0\0", "a GGUF model"),
     "hdf5": ("a.h5", b"\x89HDF\r\n\x1a\n\0", "an HDF5 file"),
     "onnx": ("a.onnx", b"\x08\x08\x12\x07pytorch\x1a", "an ONNX model"),
-    "llm.c": ("a.bin", (20240326).to_bytes(4, "little") + bytes(1020), "raw llm.c"),
+    "llm.c": ("a.bin", (20240326).to_bytes(4, "little") + bytes(1020), "llm.c weights file cannot be read"),
     "noise": ("a.pt", bytes(range(1, 200)), "no format that is known"),
     "zip": ("a.pt", b"PK\x05\x06" + bytes(18), "not made by torch.save"),
 }
@@ -262,5 +263,10 @@ def test_one_rank_of_several_is_not_taken_for_the_whole(tmp_path: Path) -> None:
     torch.save({"w": torch.zeros(2)}, tmp_path / "consolidated.00.pth")
     assert set(open_checkpoint(tmp_path / "consolidated.00.pth").tensors) == {"w"}
     torch.save({"w": torch.zeros(2)}, tmp_path / "consolidated.01.pth")
-    with pytest.raises(CheckpointError, match="one part"):
+    with pytest.raises(UsageError, match="one part") as refused:
         open_checkpoint(tmp_path / "consolidated.00.pth")
+    assert refused.value.remedies == (f"name the directory: {tmp_path}",)
+    for rank in (0, 1):
+        torch.save({"w": torch.zeros(2)}, tmp_path / f"zero_pp_rank_{rank}_mp_rank_00_model_states.pt")
+    with pytest.raises(CheckpointError, match="one part"):
+        open_checkpoint(tmp_path / "zero_pp_rank_0_mp_rank_00_model_states.pt")

@@ -37,7 +37,7 @@ def test_a_checkpoint_with_an_ending_of_its_own_is_found(tmp_path: Path, state: 
 
 def test_the_only_candidate_is_named_by_what_is_wrong_with_it(tmp_path: Path) -> None:
     (tmp_path / "gpt2_124M.bin").write_bytes((20240326).to_bytes(4, "little") + bytes(1020))
-    with pytest.raises(CheckpointError, match=r"a raw llm\.c weights file"):
+    with pytest.raises(CheckpointError, match=r"llm\.c weights file cannot be read"):
         open_checkpoint(tmp_path)
 
 
@@ -64,7 +64,7 @@ def test_ranks_are_one_checkpoint_and_one_rank_alone_is_whole(tmp_path: Path, st
     torch.save(state, tmp_path / "consolidated.00.pth")
     assert open_checkpoint(tmp_path).files == (tmp_path / "consolidated.00.pth",)
     torch.save(state, tmp_path / "consolidated.01.pth")
-    with pytest.raises(CheckpointError, match="split over the ranks"):
+    with pytest.raises(CheckpointError, match="not known how"):
         open_checkpoint(tmp_path)
 
 

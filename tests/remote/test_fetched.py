@@ -191,9 +191,10 @@ def test_prefetching_fetches_what_is_said_and_little_more(data: bytes, asked: li
 def test_the_extent_of_a_tensor_is_what_reading_it_takes(data: bytes, asked: list[tuple[int, int]]) -> None:
     file = MappedFile(path_or_url("memory://test/file"))
     ref = TensorRef(Meta((300, 50), DType.U16), Span(file, 100_000, 900_000), 200_000, (700, 2))
-    start, nbytes = ref.extent
+    (extent,) = ref.extents
+    start, nbytes = extent.start, extent.nbytes
     assert (start, nbytes) == (500_000, (299 * 700 + 49 * 2 + 1) * 2)
-    file.prefetch([ref.extent])
+    file.prefetch([(start, nbytes)])
     count = len(asked)
     assert ref.load().tobytes() == b"".join(
         data[start + (700 * r + 2 * c) * 2 :][:2] for r in range(300) for c in range(50)

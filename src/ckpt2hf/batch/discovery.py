@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from ckpt2hf.batch.listing import Entry, Identity, Kind, identity_of, is_within, listing
 from ckpt2hf.batch.naming import natural
-from ckpt2hf.batch.source import SIDE, Source, source_of
-from ckpt2hf.checkpoints import Found, survey
+from ckpt2hf.batch.source import Source, source_of
+from ckpt2hf.checkpoints import Found, belonging, is_settings, survey
 from ckpt2hf.report import SkippedReport
 from ckpt2hf.run import REPORT
 from ckpt2hf.run.patterns import Parts, Pattern, parts_of
@@ -179,11 +179,11 @@ class _Walk:
             if name not in forced:
                 self.skipped[str(folder.path / name)] = why
         links = {entry.name for entry in files if entry.link}
-        side = [folder.path / SIDE] if SIDE in names else []
         for found in (*seen.found, *(Found(name, (name,)) for name in forced)):
             path = folder.path / found.source if found.source else folder.path
             if str(path) not in self._paths:
                 self._paths.add(str(path))
+                side = [folder.path / name for name in belonging(found.source, names)]
                 source = source_of(number, folder.parts, folder.path, found, side)
                 rank = (not found.sure, found.source in links, natural(source.parts))
                 self._found.append((rank, source))
@@ -193,7 +193,7 @@ class _Walk:
         """The checkpoints, each once: a file with several names is known by the plainest of them."""
         known: dict[Identity, Path] = {}
         for _, source in sorted(self._found, key=lambda item: item[0]):
-            mine = [(path, identity_of(path)) for path in source.files if path.name != SIDE]
+            mine = [(path, identity_of(path)) for path in source.files if not is_settings(path.name)]
             opened = next((identity for path, identity in mine if path == source.path), None)
             same = known.get(opened or (mine[0][1] if mine else None) or (-1, -1))
             if same is None:

@@ -15,9 +15,6 @@ if TYPE_CHECKING:
     from ckpt2hf.checkpoints import Found
     from ckpt2hf.run.patterns import Parts
 
-SIDE = "config.json"
-"""Beside a checkpoint, it is read as well."""
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Source:
@@ -26,7 +23,7 @@ class Source:
     path: Path
     """What is opened."""
     files: tuple[Path, ...]
-    """Its own files, and a `config.json` beside them."""
+    """Its own files, and the settings of the training code beside them, which are read as well."""
     nbytes: int
     """Size of its own files."""
     parts: Parts

@@ -3,7 +3,7 @@
 from ckpt2hf.checkpoints.checkpoint import Checkpoint, Inert, Module, Record, lookup
 from ckpt2hf.checkpoints.names import PREPARED, ending
 from ckpt2hf.checkpoints.opening import open_checkpoint
-from ckpt2hf.checkpoints.side import OWN_SETTINGS, own_settings, table
+from ckpt2hf.checkpoints.side import OWN_SETTINGS, belonging, is_settings, own_settings, table
 from ckpt2hf.checkpoints.survey import Found, Survey, survey
 
 __all__ = [
@@ -15,7 +15,9 @@ __all__ = [
     "Module",
     "Record",
     "Survey",
+    "belonging",
     "ending",
+    "is_settings",
     "lookup",
     "open_checkpoint",
     "own_settings",

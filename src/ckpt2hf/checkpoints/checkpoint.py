@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, TypeAlias
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from ckpt2hf.tensors import TensorRef
+    from ckpt2hf.tensors import Stored
 
 Inert: TypeAlias = object
-"""A value that came out of a file: None, numbers, strings, bytes, lists, tuples, dicts, TensorRef or Record."""
+"""A value that came out of a file: None, numbers, strings, bytes, lists, tuples, dicts, Stored or Record."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -52,7 +52,7 @@ class Checkpoint:
     """Wrapper prefixes stripped from every name, outermost first, such as `_orig_mod.`.
 
     `*._orig_mod.` stands for one taken out of the middle of some names."""
-    tensors: Mapping[str, TensorRef]
+    tensors: Mapping[str, Stored]
     """The weights and buffers, by name without prefixes, in file order."""
     metadata: Mapping[str, Inert]
     """Everything beside the weights, as a tree; optimizer state left out."""

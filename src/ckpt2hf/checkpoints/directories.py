@@ -9,6 +9,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from ckpt2hf.checkpoints import dcp_index, parallel
 from ckpt2hf.checkpoints.names import PREPARED, RANK_FILE, RANK_FOLDER, UNSURE
 from ckpt2hf.checkpoints.survey import Survey, looked, survey
 from ckpt2hf.errors import CheckpointError, NotFoundError, UsageError
@@ -25,13 +26,15 @@ _SHOWN = 12
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """The file to read, and what is special about where it lies."""
+    """The file or directory to read, and what is special about where it lies."""
 
     file: Path
     container: str | None
     """Replaces the name of the file's own format."""
     weights_key: str | None
     """What is left of the user's key once it chose a file."""
+    parts: tuple[str, ...] = ()
+    """Where the directory itself is the checkpoint: the files in it that say so."""
 
 
 def choose(folder: Path, weights_key: str | None) -> Choice:
@@ -42,10 +45,15 @@ def choose(folder: Path, weights_key: str | None) -> Choice:
         folders = sorted(entry.name for entry in inside if entry.is_dir())
     except OSError as error:
         raise NotFoundError(f"cannot list {folder}", details=[str(error)], where=str(folder)) from error
+    whole = tuple(name for name in names if dcp_index.is_part(name))
+    if whole:
+        return Choice(folder, None, weights_key, whole)
     _refuse_other_formats(folder, names)
     seen = _seen(folder, names, folders)
     candidates = sorted(found.source for found in seen.found if found.source)
     parts = [name for found in seen.found if not found.source for name in (*found.files, *found.folders)]
+    if parts and not candidates and parallel.can_be_joined(parts):
+        return Choice(folder, None, weights_key, tuple(parts))
     if parts:
         raise _parts(folder, parts, candidates)
     is_state = any(_SAVED_STATE.fullmatch(name) for name in names)
@@ -89,6 +97,14 @@ def _parts(folder: Path, parts: list[str], others: list[str]) -> Ckpt2hfError:
     """What to say about parts of a model that cannot be put together; `others` are whole checkpoints beside them."""
     if RANK_FOLDER.fullmatch(parts[0]):
         what, remedy = "the model is split over the ranks that trained it", "merge it with Megatron's tools/checkpoint"
+    elif parallel.can_be_joined(parts):
+        what = "the model is split over the ranks that trained it, and other checkpoints are beside it"
+        remedy = "move its files to a directory of their own, and name that"
+    elif parts[0].startswith("shard-") and RANK_FILE.fullmatch(parts[0]):
+        what = "this is a distributed checkpoint in safetensors files, a box of every tensor in each"
+        remedy = (
+            "save with HuggingFaceStorageWriter(…, enable_consolidation=True): these files do not say how many they are"
+        )
     elif RANK_FILE.fullmatch(parts[0]):
         what, remedy = "the model is split over the ranks that trained it", "merge it with the code that saved it"
     elif parts[0] == "checkpoint_metadata.json":
@@ -104,12 +120,6 @@ def _parts(folder: Path, parts: list[str], others: list[str]) -> Ckpt2hfError:
 
 
 def _refuse_other_formats(folder: Path, names: list[str]) -> None:
-    if ".metadata" in names or any(name.endswith(".distcp") for name in names):
-        raise CheckpointError(
-            "this is a distributed checkpoint (torch.distributed.checkpoint)",
-            where=str(folder),
-            remedies=["python -m torch.distributed.checkpoint.format_utils dcp_to_torch <directory> ckpt.pt"],
-        )
     if "saved_model.pb" in names or any(re.fullmatch(r".+\.data-\d+-of-\d+", name) for name in names):
         raise CheckpointError(
             "this is a TensorFlow checkpoint",

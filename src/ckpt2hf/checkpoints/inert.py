@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from ckpt2hf.checkpoints.checkpoint import Record
 from ckpt2hf.checkpoints.values import Global, Storage, label
-from ckpt2hf.tensors import TensorRef
+from ckpt2hf.tensors import Stored
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -108,14 +108,14 @@ def _leaf(value: Inert) -> Inert:
         return value.dotted
     if isinstance(value, Storage):
         return Record("torch.storage", fields={"dtype": value.torch_name, "nbytes": value.span.nbytes})
-    if isinstance(value, TensorRef):
+    if isinstance(value, Stored):
         return _number(value)
     if isinstance(value, memoryview | bytearray):
         return bytes(value)
     return Record(type(value).__name__)
 
 
-def _number(ref: TensorRef) -> Inert:
+def _number(ref: Stored) -> Inert:
     """A 0-d tensor (such as `best_val_loss`) as a Python number; any other tensor as it is."""
     if ref.meta.shape:
         return ref

@@ -4,7 +4,8 @@ Source: huggingface/accelerate src/accelerate/checkpointing.py and utils/constan
 huggingface/transformers src/transformers/trainer.py (beside a checkpoint); deepspeedai/DeepSpeed
 deepspeed/checkpoint/constants.py (`mp_rank_`, `zero_pp_rank_`, `layer_`, `_optim_states.pt`);
 NVIDIA/Megatron-LM megatron/training/checkpointing.py (`model_optim_rng.pt`, `distrib_optim.pt`);
-meta-llama/llama (`consolidated.00.pth`); huggingface/picotron (`weights_tp_rank_world_size=`);
+meta-llama/llama (`consolidated.00.pth`); huggingface/picotron (`weights_tp_rank_world_size=`); pytorch/pytorch
+torch/distributed/checkpoint/_hf_utils.py (`shard-00001-model-00001-of-00001.safetensors`);
 pytorch/torchtune torchtune/training/checkpointing (`recipe_state.pt`, `meta_model_0.pt`);
 allenai/OLMo (`model.pt`, `optim.pt`, `train.pt`); karpathy/nanoGPT (`train.bin`, `val.bin`, `meta.pkl`);
 karpathy/llama2.c (`tok4096.bin`, `tokenizer.bin`); karpathy/nanochat (`optim_000010_rank0.pt`, `token_bytes.pt`).
@@ -24,6 +25,7 @@ RANK_FILE = re.compile(
     r"mp_rank_\d+_model_states\.pt|zero_pp_rank_\d+_mp_rank_\d+_model_states\.pt|layer_\d+-model_\d+-model_states\.pt"
     r"|consolidated\.\d+\.(?:pth|safetensors)|pytorch_model_fsdp_rank_?\d+\.bin"
     r"|weights_tp_rank_world_size=\d+_\d+_pp_rank_world_size=\d+_\d+\.pth"
+    r"|shard-\d+-model-\d+-of-\d+\.safetensors"
 )
 """One rank's part of a model, where there are several of them."""
 RANK_FOLDER = re.compile(r"mp_rank_\d+(?:_\d+)*")

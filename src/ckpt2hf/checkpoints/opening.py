@@ -6,7 +6,19 @@ import difflib
 import re
 from typing import TYPE_CHECKING
 
-from ckpt2hf.checkpoints import beside, directories, names, prefixes, shards, side, single, weights
+from ckpt2hf.checkpoints import (
+    beside,
+    dcp,
+    dcp_index,
+    directories,
+    names,
+    parallel,
+    prefixes,
+    shards,
+    side,
+    single,
+    weights,
+)
 from ckpt2hf.checkpoints.checkpoint import Checkpoint
 from ckpt2hf.checkpoints.inert import settle_all
 from ckpt2hf.errors import CheckpointError, Ckpt2hfError, NotFoundError, UsageError
@@ -25,7 +37,7 @@ MAX_SHOWN = 12
 
 
 def open_checkpoint(path: Path, *, weights_key: str | None = None, as_named: bool = False) -> Checkpoint:
-    """The checkpoint at a path: no tensor is read, nothing in it is executed.
+    """The checkpoint at a path: nothing in it is executed, and no tensor is read but what ranks have to agree on.
 
     `weights_key` says which weights, where there are several: a dotted path in the file's tree, or the name of one
     of the models of a saved accelerate state. `as_named` leaves every name as it is, wrappers and all. Raises
@@ -35,7 +47,7 @@ def open_checkpoint(path: Path, *, weights_key: str | None = None, as_named: boo
         path = path.afresh()  # what an earlier run has seen there may be another version
     choice = _choose(path, weights_key)
     file = choice.file
-    loaded = shards.read(file) if file.name.endswith(shards.INDEX_SUFFIX) else single.read(file)
+    loaded = _read(choice)
     where = str(file)
     found = weights.find(loaded.tree, choice.weights_key, where)
     metadata: dict[str, Inert] = beside.metadata(loaded.tree, found)
@@ -56,8 +68,22 @@ def open_checkpoint(path: Path, *, weights_key: str | None = None, as_named: boo
         tensors={stripped.names[name]: ref for name, ref in found.tensors.items()},
         metadata=metadata,
         modules=prefixes.apply_to_modules(found.modules, stripped),
-        side=side.read(file.parent),
+        side=side.read(file, inside=True) if choice.parts else side.read(file),
     )
+
+
+def _read(choice: directories.Choice) -> single.Loaded:
+    """The tree of what was chosen, with the reader that its name asks for."""
+    file = choice.file
+    if any(map(dcp_index.is_part, choice.parts)):
+        return dcp.read(file)
+    if choice.parts:
+        return parallel.read(file, choice.parts, choice.weights_key)
+    if file.name.endswith(shards.INDEX_SUFFIX):
+        return shards.read(file)
+    if parallel.scheme_of(file.name):
+        return parallel.read(file.parent, (file.name,), choice.weights_key)
+    return single.read(file)
 
 
 def _choose(path: Path, weights_key: str | None) -> directories.Choice:
@@ -92,6 +118,10 @@ def _refuse_part(path: Path) -> None:
     what = f"{path.name} is one part of a checkpoint that was saved in several files"
     if index:
         raise UsageError(what, where=str(path), remedies=[str(path.with_name(index[0]))])
+    if parallel.scheme_of(path.name):
+        raise UsageError(
+            what, details=sorted(others)[:MAX_SHOWN], where=str(path), remedies=[f"name the directory: {path.parent}"]
+        )
     remedy = "fetch the *.index.json that belongs to it" if shard else "join the parts with the code that saved them"
     raise CheckpointError(what, details=sorted(others)[:MAX_SHOWN], where=str(path), remedies=[remedy])
 

@@ -101,7 +101,7 @@ class _Stored:
 
 def read(file: MappedFile) -> tuple[object, str]:
     """The pickled tree and the name of the format. Raises CheckpointError."""
-    return _read_span(Span(file, 0, file.size), Budget())
+    return _read_span(file.span, Budget())
 
 
 def _read_span(span: Span, budget: Budget) -> tuple[object, str]:

@@ -22,6 +22,8 @@ MAX_HEADER = 100_000_000
 """Bytes; the library's own limit."""
 METADATA = "__metadata__"
 MAX_DIMS = 64
+_BOXES = "DCP_SHARDING_INFO"
+"""Source: pytorch/pytorch torch/distributed/checkpoint/filesystem.py, _hf_utils.py: where each box begins."""
 _LENGTH = 8
 
 
@@ -31,6 +33,7 @@ def read(file: MappedFile) -> tuple[dict[str, TensorRef], dict[str, str]]:
     metadata = header.pop(METADATA, {})
     if not isinstance(metadata, dict) or not all(isinstance(value, str) for value in metadata.values()):
         _refuse(file, f"its {METADATA} is not a table of strings")
+    _refuse_boxes(file, metadata.get(_BOXES, "{}"))
     places = {name: _place(file, name, entry, start) for name, entry in header.items()}
     end = 0
     for name, ref in sorted(places.items(), key=lambda item: (item[1].storage.start, item[1].storage.nbytes)):
@@ -39,6 +42,22 @@ def read(file: MappedFile) -> tuple[dict[str, TensorRef], dict[str, str]]:
         end = ref.storage.start - start + ref.storage.nbytes
     ordered = dict(sorted(places.items(), key=lambda item: item[1].storage.start))
     return ordered, metadata
+
+
+def _refuse_boxes(file: MappedFile, text: str) -> None:
+    """Refuse one rank's boxes of tensors: they could look like the tensors of a smaller model."""
+    try:
+        corners = {name: entry["saved_offsets"] for name, entry in json.loads(text).items()}
+        inner = [name for name, corner in corners.items() if any(corner)]
+    except (ValueError, RecursionError, LookupError, TypeError, AttributeError) as error:
+        _refuse(file, f"its {_BOXES} is damaged", error)
+    if inner:
+        raise CheckpointError(
+            "this file has only one rank's part of every tensor",
+            details=[f"{shown(name)} from {corners[name]} on" for name in inner[:8]],
+            where=str(file.path),
+            remedies=["save with torch's HuggingFaceStorageWriter(…, enable_consolidation=True)"],
+        )
 
 
 def _refuse(file: MappedFile, what: str, cause: BaseException | None = None) -> NoReturn:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from ckpt2hf.checkpoints import single
 from ckpt2hf.errors import CheckpointError, NotFoundError
-from ckpt2hf.tensors import TensorRef
+from ckpt2hf.tensors import Stored
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -93,12 +93,12 @@ def _weight_map(index: Path) -> dict[str, str]:
     return weight_map
 
 
-def _shard(index: Path, name: str) -> tuple[single.Loaded, dict[str, TensorRef]]:
+def _shard(index: Path, name: str) -> tuple[single.Loaded, dict[str, Stored]]:
     path = index.parent / name
     if not path.is_file():
         raise CheckpointError(f"the shard {name} is missing", where=str(index), remedies=_DAMAGED)
     loaded = single.read(path)
     tree = loaded.tree
-    if not isinstance(tree, dict) or not all(isinstance(k, str) and isinstance(v, TensorRef) for k, v in tree.items()):
+    if not isinstance(tree, dict) or not all(isinstance(k, str) and isinstance(v, Stored) for k, v in tree.items()):
         raise CheckpointError(f"the shard {name} is not a table of tensors by name", where=str(path))
     return loaded, tree

@@ -1,32 +1,69 @@
-"""Settings beside a checkpoint: `config.json` and `ckpt2hf.toml`, small files that people write."""
+"""Settings beside a checkpoint: small files that people and training scripts write.
+
+Source: meta-llama/llama 689c7f2 llama/generation.py (`params.json`); Lightning-AI/litgpt 2685705 litgpt/utils.py
+(`model_config.yaml`, `hyperparameters.yaml`); karpathy/nanochat 849d95a nanochat/checkpoint_manager.py
+(`model_000010.pt` and `meta_000010.json`); facebookresearch/lingua 437d680 lingua/checkpoint.py (`params.json`);
+allenai/OLMo 59a53e3 olmo/checkpoint.py (`config.yaml`).
+"""
 
 from __future__ import annotations
 
 import json
+import re
 import tomllib
 from typing import TYPE_CHECKING
 
+from ckpt2hf.checkpoints.inert import settle_all
 from ckpt2hf.errors import CheckpointError, NotFoundError, UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
     from pathlib import Path
 
     from ckpt2hf.checkpoints.checkpoint import Inert
     from ckpt2hf.errors import Ckpt2hfError
 
 MAX_BYTES = 1 << 20
-MODEL_CONFIG = "config.json"
 OWN_SETTINGS = "ckpt2hf.toml"
+OF_THE_CODE = ("config.json", "params.json", "model_config.yaml", "hyperparameters.yaml", "config.yaml")
+"""What a training code writes beside a checkpoint."""
+NUMBERED = "meta.json"
+"""What the settings of one of several numbered checkpoints are called, whatever the number."""
+_MODEL = re.compile(r"model_(\d+)\.pt")
+_META = re.compile(r"meta_\d+\.json")
+_YAML = (".yaml", ".yml")
 
 
-def read(folder: Path) -> dict[str, dict[str, Inert]]:
-    """The settings in a folder by file name. Raises CheckpointError (config.json), UsageError (ckpt2hf.toml)."""
-    found: dict[str, dict[str, Inert]] = {}
-    for name, error in ((MODEL_CONFIG, CheckpointError), (OWN_SETTINGS, UsageError)):
-        path = folder / name
-        if path.is_file():
-            found[name] = table(path, error)
+def read(checkpoint: Path, *, inside: bool = False) -> dict[str, dict[str, Inert]]:
+    """The settings beside a checkpoint, or inside one that is a directory, by file name.
+
+    Raises CheckpointError (those of the training code), UsageError (ckpt2hf.toml).
+    """
+    folder = checkpoint if inside else checkpoint.parent
+    wanted = {name: (folder / name, CheckpointError) for name in OF_THE_CODE}
+    if not inside and (match := _MODEL.fullmatch(checkpoint.name)):
+        wanted[NUMBERED] = folder / f"meta_{match[1]}.json", CheckpointError
+    found: dict[str, dict[str, Inert]] = {
+        name: settle_all(table(path, error)) for name, (path, error) in wanted.items() if path.is_file()
+    }
+    if (own := own_settings(folder)) is not None:
+        found[OWN_SETTINGS] = own
     return found
+
+
+def belonging(source: str | None, names: Iterable[str]) -> list[str]:
+    """Which of the files in a directory are settings of the training code for the checkpoint `source` in it.
+
+    None stands for a checkpoint that is the directory itself.
+    """
+    match = _MODEL.fullmatch(source or "")
+    wanted = {*OF_THE_CODE, f"meta_{match[1]}.json"} if match else {*OF_THE_CODE}
+    return [name for name in names if name in wanted]
+
+
+def is_settings(name: str) -> bool:
+    """Whether a file of this name beside a checkpoint may be settings of the training code."""
+    return name in OF_THE_CODE or _META.fullmatch(name) is not None
 
 
 def own_settings(folder: Path) -> dict[str, Inert] | None:
@@ -39,7 +76,7 @@ def own_settings(folder: Path) -> dict[str, Inert] | None:
 
 
 def table(path: Path, error: type[Ckpt2hfError]) -> dict[str, Inert]:
-    """The table in a JSON or TOML file. Raises `error` for one that is damaged, NotFoundError."""
+    """The table in a JSON, YAML or TOML file. Raises `error` for one that is damaged, NotFoundError."""
     remedies = [f"correct {path.name}, or move it away"]
     try:
         with path.open("rb") as file:
@@ -49,8 +86,7 @@ def table(path: Path, error: type[Ckpt2hfError]) -> dict[str, Inert]:
     if len(data) > MAX_BYTES:
         raise error(f"{path.name} is larger than {MAX_BYTES} bytes", where=str(path), remedies=remedies)
     try:
-        text = data.decode("utf-8-sig")
-        values = json.loads(text) if path.suffix == ".json" else tomllib.loads(text)
+        values = _parsed(path.suffix, data.decode("utf-8-sig"))
     except json.JSONDecodeError as problem:
         where = f"{path}, line {problem.lineno}, column {problem.colno}"
         raise error(f"{path.name} is not JSON: {problem.msg}", where=where, remedies=remedies) from problem
@@ -59,3 +95,13 @@ def table(path: Path, error: type[Ckpt2hfError]) -> dict[str, Inert]:
     if not isinstance(values, dict):
         raise error(f"{path.name} is no table of settings", where=str(path), remedies=remedies)
     return values
+
+
+def _parsed(suffix: str, text: str) -> Inert | Mapping[str, Inert]:
+    if suffix == ".json":
+        return json.loads(text)  # type: ignore[no-any-return]
+    if suffix in _YAML:
+        from ckpt2hf.checkpoints import yaml_text  # noqa: PLC0415 - few checkpoints have any, and it takes time to load
+
+        return yaml_text.parsed(text)
+    return tomllib.loads(text)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from ckpt2hf.checkpoints import pickled, safetensors, sniff, torch_zip
+from ckpt2hf.checkpoints import llmc, pickled, safetensors, sniff, torch_zip
 from ckpt2hf.files import MappedFile
 
 if TYPE_CHECKING:
@@ -33,6 +33,8 @@ def read(path: Path) -> Loaded:
         tensors, notes = safetensors.read(file)
         return Loaded(tensors, safetensors.TITLE, (path,), notes)
     if kind is sniff.Kind.ZIP:
-        return Loaded(torch_zip.read(file), torch_zip.TITLE, (path,))
+        return Loaded(torch_zip.read(file.span), torch_zip.TITLE, (path,))
+    if kind is sniff.Kind.LLMC:
+        return Loaded(llmc.read(file), llmc.TITLE, (path,))
     tree, title = pickled.read(file)
     return Loaded(tree, title, (path,))

@@ -6,6 +6,7 @@ import enum
 import struct
 from typing import TYPE_CHECKING
 
+from ckpt2hf.checkpoints.llmc import MAGIC
 from ckpt2hf.errors import CheckpointError
 
 if TYPE_CHECKING:
@@ -18,6 +19,7 @@ class Kind(enum.Enum):
     ZIP = "zip"
     SAFETENSORS = "safetensors"
     PICKLE = "pickle"
+    LLMC = "llm.c"
 
 
 _PYTORCH = "ckpt2hf reads PyTorch checkpoints and safetensors: save the weights with torch.save"
@@ -35,11 +37,10 @@ _BYTES: tuple[tuple[int, bytes, str, str], ...] = (
     (0, b"ggml", "a GGML model", "convert the checkpoint it was made from"),
     (0, b"lmgg", "a GGML model", "convert the checkpoint it was made from"),
     (0, b"\x89HDF\r\n\x1a\n", "an HDF5 file, such as a Keras model", _PYTORCH),
-    (0, struct.pack("<i", 20240326), "a raw llm.c weights file", "convert the .pt checkpoint of the same model"),
 )
 """Offset, bytes, what the file is, what to do.
 
-Source: karpathy/llm.c train_gpt2.py (write_model: header[0] = 20240326); ggml-org/ggml docs/gguf.md.
+Source: ggml-org/ggml docs/gguf.md.
 """
 _TAR_AT, _TAR = 257, b"ustar"
 _SUFFIXES = {
@@ -63,6 +64,8 @@ def kind(file: MappedFile) -> Kind:
     if head.startswith(b"PK"):
         return Kind.ZIP
     _refuse_known(file, head)
+    if head.startswith(MAGIC):
+        return Kind.LLMC
     if _is_safetensors(file, head):
         return Kind.SAFETENSORS
     ends_like_pickle = bytes(file.bytes_at(max(file.size - 2, 0), 2)).rstrip().endswith(b".")

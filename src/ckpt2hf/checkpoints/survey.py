@@ -9,8 +9,8 @@ import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from ckpt2hf.checkpoints import dcp_index, sniff
 from ckpt2hf.checkpoints import names as n
-from ckpt2hf.checkpoints import sniff
 from ckpt2hf.checkpoints.pickled import MAGIC
 from ckpt2hf.checkpoints.shards import MAX_INDEX
 from ckpt2hf.errors import Ckpt2hfError, NotFoundError
@@ -120,7 +120,7 @@ def _whole_directory(
     folder: Path, files: Sequence[str], folders: Sequence[str], left: dict[str, str]
 ) -> Iterator[Found]:
     """The directory itself, where it can only be opened as a whole."""
-    parts = [name for name in files if name == ".metadata" or name.endswith(".distcp")]
+    parts = [name for name in files if dcp_index.is_part(name)]
     if parts and n.OPTIMIZER_FOLDER.fullmatch(folder.name):
         left.update(dict.fromkeys(parts, "optimizer state"))
     ranks = [name for name in folders if n.RANK_FOLDER.fullmatch(name)]
@@ -145,7 +145,7 @@ def _sets(folder: Path, files: Sequence[str]) -> Iterator[Found]:
         yield Found(index, (index, *sorted(named)))
     orphans = [name for _, name in shards if name not in taken]
     ranks = [name for name in files if n.RANK_FILE.fullmatch(name) and name not in taken]
-    parts = orphans + (ranks if len(ranks) > 1 else [])
+    parts = dict.fromkeys(orphans + (ranks if len(ranks) > 1 else []))
     if parts:
         yield Found(None, tuple(parts))
 

@@ -14,7 +14,7 @@ from ckpt2hf.checkpoints.values import Storage
 from ckpt2hf.errors import CheckpointError
 
 if TYPE_CHECKING:
-    from ckpt2hf.files import MappedFile, Span
+    from ckpt2hf.files import Span
 
 TITLE = "torch zip file"
 PICKLE = "data.pkl"
@@ -56,10 +56,10 @@ class _Records:
         raise ValueError(f"a file of {len(blob)} bytes inside the pickle of a zip archive")
 
 
-def read(file: MappedFile) -> object:
-    """The pickled tree, its tensors windows into the file. Raises CheckpointError."""
-    contents = archive.read(file)
-    records, where = contents.records, str(file.path)
+def read(zipped: Span, budget: Budget | None = None) -> object:
+    """The pickled tree, its tensors windows into its file. Raises CheckpointError."""
+    contents = archive.read(zipped)
+    records, where = contents.records, str(zipped.file.path)
     pickles = [name for name in records if name == PICKLE or name.endswith(f"/{PICKLE}")]
     roots = {name.removesuffix(PICKLE) for name in pickles if name.count("/") <= 1}
     if any(name.endswith("/constants.pkl") or "/code/" in name for name in records):
@@ -80,8 +80,8 @@ def read(file: MappedFile) -> object:
     root = roots.pop()
     _check_byte_order(records.get(f"{root}byteorder"), where)
     pickle = records[f"{root}{PICKLE}"]
-    file.prefetch([(pickle.start, pickle.nbytes)])
-    return unpickle(Cursor(pickle), _Records(records, root), Budget(), where=f"{where}, {root}{PICKLE}")
+    zipped.file.prefetch([(pickle.start, pickle.nbytes)])
+    return unpickle(Cursor(pickle), _Records(records, root), budget or Budget(), where=f"{where}, {root}{PICKLE}")
 
 
 def _check_byte_order(span: Span | None, where: str) -> None:

@@ -11,7 +11,7 @@ from ckpt2hf.checkpoints import module_tree
 from ckpt2hf.checkpoints.checkpoint import Record
 from ckpt2hf.checkpoints.values import NUMPY_ARRAY, UNSUPPORTED_TENSOR, label, shown
 from ckpt2hf.errors import CheckpointError, UsageError
-from ckpt2hf.tensors import TensorRef
+from ckpt2hf.tensors import Stored
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -35,7 +35,7 @@ class Found:
 
     key: str
     """Dotted; empty for the top."""
-    tensors: dict[str, TensorRef]
+    tensors: dict[str, Stored]
     modules: dict[str, Module] = field(default_factory=dict)
     leftovers: dict[str, Inert] = field(default_factory=dict)
     """What lies between the tensors without being one."""
@@ -56,7 +56,7 @@ class _Candidate:
 
     @property
     def is_substantial(self) -> bool:
-        return any(isinstance(v, TensorRef) and v.meta.dtype.is_float and len(v.meta.shape) > 1 for v in self.tensors)
+        return any(isinstance(v, Stored) and v.meta.dtype.is_float and len(v.meta.shape) > 1 for v in self.tensors)
 
     @property
     def has_parameter_names(self) -> bool:
@@ -68,7 +68,7 @@ class _Candidate:
 
 
 def _is_tensor(value: Inert) -> bool:
-    return isinstance(value, TensorRef) or (isinstance(value, Record) and value.class_name == UNSUPPORTED_TENSOR)
+    return isinstance(value, Stored) or (isinstance(value, Record) and value.class_name == UNSUPPORTED_TENSOR)
 
 
 def is_optimizer(key: str, value: Inert) -> bool:
@@ -162,7 +162,7 @@ def _walk(tree: Inert, where: str) -> Iterator[_Candidate]:
 
 def _holds_weights(values: Mapping[object, Inert]) -> bool:
     return all(isinstance(name, str) for name in values) and any(
-        isinstance(value, TensorRef) and value.meta.dtype.is_float and value.meta.shape for value in values.values()
+        isinstance(value, Stored) and value.meta.dtype.is_float and value.meta.shape for value in values.values()
     )
 
 
@@ -183,9 +183,9 @@ def _parts(value: Inert) -> Iterator[tuple[str, Inert]]:
 def _distinct(candidates: list[_Candidate]) -> list[_Candidate]:
     """Candidates that are not just another name for the very same tensors."""
     kept: list[_Candidate] = []
-    known: list[set[TensorRef]] = []
+    known: list[set[Stored]] = []
     for candidate in candidates:
-        refs = {value for value in candidate.tensors if isinstance(value, TensorRef)}
+        refs = {value for value in candidate.tensors if isinstance(value, Stored)}
         if refs not in known:
             kept.append(candidate)
             known.append(refs)
@@ -193,13 +193,13 @@ def _distinct(candidates: list[_Candidate]) -> list[_Candidate]:
 
 
 def _found(candidate: _Candidate, places: tuple[Inert, ...], where: str) -> Found:
-    tensors: dict[str, TensorRef] = {}
+    tensors: dict[str, Stored] = {}
     leftovers: dict[str, Inert] = {}
     broken: list[str] = []
     for name, value in candidate.values.items():
         if not name.isprintable():
             raise CheckpointError("a tensor has a name that is no plain text", details=[shown(name)], where=where)
-        if isinstance(value, TensorRef):
+        if isinstance(value, Stored):
             tensors[name] = value
         elif isinstance(value, Record) and value.class_name == UNSUPPORTED_TENSOR:
             broken.append(f"{name}: {value.fields['why']}")
@@ -243,7 +243,7 @@ def _nothing(tree: Inert, where: str) -> CheckpointError:
 def _described(key: str, value: Inert) -> str:
     if is_optimizer(key, value):
         return "optimizer state"
-    if isinstance(value, TensorRef):
+    if isinstance(value, Stored):
         return f"a tensor, {value.meta}"
     if isinstance(value, Record):
         return shown(value.class_name)

@@ -14,7 +14,7 @@ from ckpt2hf.dialects import flag
 from ckpt2hf.naming import collapse
 from ckpt2hf.report import fact_reports, plain_tree
 from ckpt2hf.report.wording import size
-from ckpt2hf.tensors import TensorRef
+from ckpt2hf.tensors import Stored
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -96,7 +96,7 @@ def brief(value: object) -> str:
         text = f"{value.class_name}({fields})"
     elif isinstance(value, Mapping):
         text = "{" + ", ".join(f"{k}: {brief(v)}" for k, v in value.items()) + "}"
-    elif isinstance(value, TensorRef):
+    elif isinstance(value, Stored):
         text = f"tensor {value.meta}"
     else:
         text = repr(value)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from ckpt2hf.checkpoints.checkpoint import Inert
     from ckpt2hf.dialects.fact_source import FactSource, When
     from ckpt2hf.naming import Pattern, Tie
-    from ckpt2hf.tensors import TensorRef
+    from ckpt2hf.tensors import Stored
 
 _ACTIVATION_CLASSES = {
     "torch.nn.modules.activation.GELU": "gelu",
@@ -39,7 +39,7 @@ class Evidence:
     ties: tuple[Tie, ...]
 
     @cached_property
-    def tensors(self) -> Mapping[str, TensorRef]:
+    def tensors(self) -> Mapping[str, Stored]:
         """The tensors, with stand-ins for tied names the file lacks."""
         found = dict(self.checkpoint.tensors)
         for name, ref in self.checkpoint.tensors.items():

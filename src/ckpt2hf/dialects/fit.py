@@ -86,7 +86,7 @@ def _gaps(layout: Layout, evidence: Evidence) -> list[str]:
 def _inflated(evidence: Evidence) -> list[str]:
     """Tensors that repeat the same few numbers: no codebase saves such weights, and they can claim any size."""
     refs = evidence.checkpoint.tensors.items()
-    names = [name for name, ref in refs if ref.meta.nbytes > ref.storage.nbytes]
+    names = [name for name, ref in refs if ref.is_inflated]
     return [f"{name} is larger than what is stored of it" for name in collapse(names)]
 
 

@@ -18,7 +18,8 @@ def fetch(plan: Plan, progress: Progress) -> None:
     """
     wanted: dict[MappedFile, list[tuple[int, int]]] = {}
     for ref in plan.checkpoint.tensors.values():
-        wanted.setdefault(ref.storage.file, []).append(ref.extent)
+        for extent in ref.extents:
+            wanted.setdefault(extent.file, []).append((extent.start, extent.nbytes))
     total = sum(file.to_fetch(extents) for file, extents in wanted.items())
     if total:
         progress.phase("fetch", total)

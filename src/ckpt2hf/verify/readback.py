@@ -13,10 +13,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from ckpt2hf.output import WeightFormat
-    from ckpt2hf.tensors import TensorRef
+    from ckpt2hf.tensors import Stored
 
 
-def read_weights(directory: Path, kind: WeightFormat) -> Mapping[str, TensorRef]:
+def read_weights(directory: Path, kind: WeightFormat) -> Mapping[str, Stored]:
     """The tensors of one kind of weight file, whole or sharded. Raises VerificationError if it cannot be read."""
     whole = directory / f"{kind.stem}{kind.suffix}"
     index = directory / f"{kind.stem}{kind.suffix}.index.json"
