@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 import traceback
+from contextlib import suppress
 from typing import TYPE_CHECKING, NoReturn
 
 from ckpt2hf.cli.commands import app
@@ -50,7 +51,7 @@ def main() -> NoReturn:
         show_error(_bug(error))
         code = BrokenPromiseError.exit_code
     if code > _SIGNALS:
-        gc.collect()  # a directory that was being entered when the signal came is left only now, and deleted
+        _leave_at_once(code)
     gc.freeze()  # or the interpreter looks through every object once more before it goes
     sys.exit(code)
 
@@ -63,6 +64,15 @@ def _be_a_good_neighbour() -> None:
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     # A process of seconds makes many objects and few cycles: a twentieth of its time went into looking for them.
     gc.set_threshold(50_000)
+
+
+def _leave_at_once(code: int) -> NoReturn:
+    """End the process without waiting for threads: the signal may have cut one off while it held a lock."""
+    gc.collect()  # a directory that was being entered when the signal came is left only now, and deleted
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError, ValueError):  # closed, or nobody reads it
+            stream.flush()
+    os._exit(code)
 
 
 def _stop(number: int, _frame: FrameType | None) -> NoReturn:

@@ -163,8 +163,8 @@ class DropEntry(Table):
     name: PatternText
     """The tensor."""
     expect: Expectation
-    """What it is proved to be: a mask (`causal_mask`, `future_mask`, `additive_mask`, `masked_score`), `position_ids`, or
-    tables of RoPE (`rope_frequencies`, `rope_angles`, `rope_cosines`, `rope_sines`)."""
+    """What it is proved to be: `causal_mask`, `future_mask`, `additive_mask`, `masked_score`, `position_ids`,
+    `rope_frequencies`, `rope_angles`, `rope_cosines` or `rope_sines`."""
 
 
 class Layout(Table):

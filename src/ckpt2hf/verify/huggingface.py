@@ -25,7 +25,10 @@ _LOG: Any = transformers_logging
 
 _SHOWN = 6
 """Names listed before the rest is counted."""
-_REFUSALS = (OSError, RuntimeError, ValueError, KeyError, TypeError, SafetensorError, pickle.UnpicklingError)
+_REFUSALS = (
+    OSError, RuntimeError, ValueError, KeyError, IndexError, TypeError, AttributeError, ArithmeticError,
+    SafetensorError, pickle.UnpicklingError,
+)  # fmt: skip
 """What transformers raises about a directory it cannot load."""
 
 
