@@ -1,0 +1,167 @@
+"""Readings weighed by their losses on the same windows of text: which is best, and which are shown to be worse.
+
+The unit of every test is a window, because tokens inside one depend on each other. The truth is rejected with a
+probability of at most `ALPHA`, however many readings there are and whichever turns out best: each of them would have to
+beat the truth in a test of its own, and the levels of these tests add up to `ALPHA`. It is spent in two halves, one on
+a few windows, where most readings are hopeless already, and one on all windows.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ckpt2hf.verify.significance import Difference, larger
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Hashable, Iterable, Sequence
+
+    from ckpt2hf.tensors import Array
+
+ALPHA = 1e-3
+"""The probability of rejecting the true reading that is accepted, over all tests of one sample."""
+MARGIN = 1e-3
+"""Nats per token that a difference must exceed as well, however significant it is.
+
+A model is at a minimum with regard to its weights, not to its activation or eps. So a slightly wrong function can
+predict slightly better than the right one, and enough text makes that significant: in models trained for this purpose a
+wrong GELU won by up to 1.1e-5 and a wrong eps by up to 1.8e-5 nats per token, 20 standard errors. This is 50 times that,
+and a hundredth of what wrong heads, a wrong scale or ReLU for GELU cost."""
+NOISE_FACTOR = 10.0
+"""How many times the error of float32 a difference must exceed."""
+SCREEN = 16
+"""Windows on which hopeless readings are recognised."""
+LEAST_WINDOWS = 16
+"""Fewer do not make a mean that a t-test may be asked about."""
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """One reading against the best one, on the windows it was measured on."""
+
+    key: Hashable
+    loss: float
+    apart: Difference
+    windows: int
+    worse: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """The best reading, and how every other that was measured compares with it, in the order of their losses."""
+
+    best: Hashable
+    losses: Array
+    """The best reading's loss in each window."""
+    others: tuple[Comparison, ...]
+    level: float
+    floor: float
+    """Nats per token that a difference had to exceed."""
+
+    @property
+    def level_with_best(self) -> tuple[Hashable, ...]:
+        """The best reading and those that are not shown to be worse."""
+        return (self.best, *(each.key for each in self.others if not each.worse))
+
+
+@dataclass(frozen=True, slots=True)
+class Search:
+    """Where to look for the best reading."""
+
+    starts: Sequence[Hashable]
+    """Every reading, or one of each kind."""
+    beside: Callable[[Hashable], Iterable[Hashable]]
+    """The readings that are compared with one before it may count as best; none where all are starts."""
+    total: int
+    """How many readings there are at most, looked at or not."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scales:
+    """How readings are measured."""
+
+    measure: Callable[[Hashable, Array], Array]
+    """The loss of a reading in each of these windows, in nats per token."""
+    noise: Callable[[Hashable], float]
+    """By how much float32 is off in a window of a reading."""
+    windows: int
+    stage: Callable[[str], None] = lambda _said: None
+    """Told what begins."""
+
+
+def weigh(search: Search, scales: Scales) -> Outcome:
+    """The best reading on a few windows, then among those that are left on all of them."""
+    few = screened(scales.windows)
+    rest = np.setdiff1d(np.arange(scales.windows), few)
+    rough: dict[Hashable, Array] = {}
+    full: dict[Hashable, Array] = {}
+    level = ALPHA / 2 / max(search.total - 1, 1)
+
+    def look(keys: Iterable[Hashable]) -> None:
+        for key in keys:
+            if key not in rough:
+                rough[key] = scales.measure(key, few)
+
+    scales.stage(f"{len(few)} windows")
+    for start in search.starts:
+        _climb(start, search, look, rough)
+    while True:
+        front = min(rough, key=lambda key: float(rough[key].mean()))
+        floor = max(MARGIN, NOISE_FACTOR * scales.noise(front))
+        left = [key for key in rough if not _worse(larger(rough[key], rough[front]), level, floor)]
+        fresh = [key for key in left if key not in full]
+        if len(fresh) and len(rest):
+            scales.stage(f"{len(left)} of {len(rough)} readings on {scales.windows} windows")
+        for key in fresh:
+            full[key] = _together(few, rough[key], rest, scales.measure(key, rest) if len(rest) else rough[key][:0])
+        best = min(left, key=lambda key: float(full[key].mean()))
+        if not [key for key in search.beside(best) if key not in rough]:
+            break
+        look(search.beside(best))
+    others = [_compared(key, best, rough, full, few, (level, floor)) for key in rough if key != best]
+    return Outcome(best, full[best], tuple(sorted(others, key=lambda each: each.apart.mean)), level, floor)
+
+
+def screened(windows: int) -> Array:
+    """The windows that are looked at first, spread over all."""
+    spread: Array = np.unique(np.linspace(0, windows - 1, min(windows, SCREEN)).round().astype(np.int64))
+    return spread
+
+
+def _climb(
+    start: Hashable, search: Search, look: Callable[[Iterable[Hashable]], None], rough: dict[Hashable, Array]
+) -> None:
+    """Look at everything beside the best reading, until nothing beside it is better."""
+    at = start
+    while True:
+        near = [at, *search.beside(at)]
+        look(near)
+        better = min(near, key=lambda key: float(rough[key].mean()))
+        if not rough[better].mean() < rough[at].mean():
+            return
+        at = better
+
+
+def _compared(
+    key: Hashable,
+    best: Hashable,
+    rough: dict[Hashable, Array],
+    full: dict[Hashable, Array],
+    few: Array,
+    limits: tuple[float, float],
+) -> Comparison:
+    losses, other = (full[key], full[best]) if key in full else (rough[key], full[best][few])
+    apart = larger(losses, other)
+    return Comparison(key, float(losses.mean()), apart, len(losses), key not in full or _worse(apart, *limits))
+
+
+def _worse(apart: Difference, level: float, floor: float) -> bool:
+    return apart.p <= level and apart.mean > floor
+
+
+def _together(few: Array, first: Array, rest: Array, second: Array) -> Array:
+    both: Array = np.empty(len(few) + len(rest))
+    both[few], both[rest] = first, second
+    return both
