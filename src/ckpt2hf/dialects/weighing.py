@@ -64,18 +64,18 @@ class Weighing:
     tokenizer: Path | None
     sha256: str
     tokens: int
-    """Of the whole sample; -1 where only a part of it was looked at."""
+    """Of the sample, as far as it was read."""
     windows: int
     length: int
     """Tokens predicted in each window."""
     combinations: int
     """Combinations of answers there are: all of them count in the correction, tried or not."""
+    exhaustive: bool
+    """Whether all were tried; else every one that differs from the best in fields that belong together."""
     level: float
     """Of each test, after the correction."""
-    margin: float
-    """Nats per token that a difference must exceed as well."""
-    noise: float
-    """Nats per token by which float32 was off in the best reading."""
+    floor: float
+    """Nats per token that a difference had to exceed as well: the margin, or more where float32 was off by more."""
     baselines: tuple[Baseline, ...]
     rows: tuple[Weighed, ...]
     """The best first."""

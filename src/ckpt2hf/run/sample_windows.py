@@ -58,11 +58,11 @@ class Windows:
     @property
     def length(self) -> int:
         """Tokens predicted in each window."""
-        return self.ids.shape[1] - 1
+        return int(self.ids.shape[1]) - 1
 
 
 def read_windows(sample: Sample, spec: ModelSpec, folder: Path) -> Windows:
-    """The windows of a sample for a model; `folder` is where its tokenizer may lie. Raises UsageError, NotFoundError."""
+    """The windows of a sample for a model. Its tokenizer may lie in `folder`. Raises UsageError, NotFoundError."""
     if is_remote(sample.path):
         raise UsageError("--sample takes a local file", where=str(sample.path), remedies=["fetch it first"])
     stretches, tokenizer = _stretches(sample, spec.vocab, folder)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
@@ -17,6 +18,7 @@ from ckpt2hf.tensors import DType  # noqa: TC001 - pydantic reads the annotation
 from ckpt2hf.verify import Level
 
 MAX_RETRIES = 100
+SAMPLE_TYPES = ("uint16", "uint32")
 
 
 def near(word: str, known: list[str]) -> str:
@@ -66,6 +68,16 @@ def _facts(value: object) -> dict[str, str]:
 
 def _dtype(value: object) -> DType:
     return units.number_type(_text(value))
+
+
+def _path(value: object) -> Path:
+    return Path(_text(value))
+
+
+def _sample_dtype(value: object) -> str:
+    if value not in SAMPLE_TYPES:
+        raise ValueError(f"{shown(value)} is none of {', '.join(SAMPLE_TYPES)}")
+    return str(value)
 
 
 def _level(value: object) -> Level:
@@ -143,6 +155,9 @@ class Words(_Table):
     weights_key: Annotated[str | None, BeforeValidator(_text)] = None
     facts: Annotated[dict[str, str], BeforeValidator(_facts), Field(alias="set")] = Field(default_factory=dict)
     dtype: Annotated[DType | None, BeforeValidator(_dtype)] = None
+    sample: Annotated[Path | None, BeforeValidator(_path)] = None
+    sample_tokenizer: Annotated[Path | None, BeforeValidator(_path)] = None
+    sample_dtype: Annotated[str | None, BeforeValidator(_sample_dtype)] = None
     verify: Annotated[Level | None, BeforeValidator(_level)] = None
     formats: Annotated[tuple[WeightFormat, ...] | None, BeforeValidator(_formats)] = None
     max_shard_size: Annotated[int | None, BeforeValidator(_size)] = None
@@ -158,6 +173,9 @@ class Words(_Table):
             facts=self.facts,
             weights_key=self.weights_key,
             dtype=self.dtype,
+            sample=self.sample,
+            sample_tokenizer=self.sample_tokenizer,
+            sample_dtype=self.sample_dtype,
             level=self.verify,
             formats=self.formats,
             max_shard_bytes=self.max_shard_size,

@@ -37,15 +37,13 @@ class Losses:
         which: Array,
         dtype: torch.dtype = torch.float32,
     ) -> Array:
-        """The mean loss of each of the windows `which`. Equal `weights` stand for equal slots, which are kept loaded."""
+        """The mean loss of each window in `which`. Equal `weights` stand for equal slots, which are kept loaded."""
         if self._loaded[0] != weights:
             self._loaded = (weights, load_slots(slots, torch.float32))
         length = self._tokens.shape[1] - 1
         at_once = min(_LOGITS_AT_ONCE // (length * spec.vocab), _SCORES_AT_ONCE // (length * length * spec.heads))
-        found = [
-            _loss(spec, self._loaded[1], self._tokens[part], dtype)
-            for part in torch.from_numpy(which).split(max(at_once, 1))
-        ]
+        parts = torch.split(torch.from_numpy(which), max(at_once, 1))
+        found = [_loss(spec, self._loaded[1], self._tokens[part], dtype) for part in parts]
         together: Array = np.concatenate([part.numpy() for part in found])
         return together
 

@@ -25,10 +25,10 @@ ALPHA = 1e-3
 MARGIN = 1e-3
 """Nats per token that a difference must exceed as well, however significant it is.
 
-A model is at a minimum with regard to its weights, not to its activation or eps. So a slightly wrong function can
-predict slightly better than the right one, and enough text makes that significant: in models trained for this purpose a
-wrong GELU won by up to 1.1e-5 and a wrong eps by up to 1.8e-5 nats per token, 20 standard errors. This is 50 times that,
-and a hundredth of what wrong heads, a wrong scale or ReLU for GELU cost."""
+Training finds a minimum with regard to the weights, not to activation or eps. So a slightly wrong function can predict
+slightly better than the right one, and enough text makes that significant. In models trained to see it (docs/evidence.md) a
+wrong GELU won by up to 1.1e-5 and a wrong eps by up to 1.8e-5 nats per token, 20 and 11 standard errors. This is 50
+times that, and at most a fortieth of what wrong heads, a wrong scale or ReLU for GELU cost."""
 NOISE_FACTOR = 10.0
 """How many times the error of float32 a difference must exceed."""
 SCREEN = 16
@@ -112,7 +112,7 @@ def weigh(search: Search, scales: Scales) -> Outcome:
         floor = max(MARGIN, NOISE_FACTOR * scales.noise(front))
         left = [key for key in rough if not _worse(larger(rough[key], rough[front]), level, floor)]
         fresh = [key for key in left if key not in full]
-        if len(fresh) and len(rest):
+        if fresh and len(rest):
             scales.stage(f"{len(left)} of {len(rough)} readings on {scales.windows} windows")
         for key in fresh:
             full[key] = _together(few, rough[key], rest, scales.measure(key, rest) if len(rest) else rough[key][:0])

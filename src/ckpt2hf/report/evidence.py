@@ -1,0 +1,161 @@
+"""What a sample of text showed: as part of the report, and as lines of a table."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from ckpt2hf.dialects.weighing import Standing
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from ckpt2hf.dialects.weighing import Weighed, Weighing
+
+_SHOWN = 10
+"""Readings that are shown; those that are not told apart from the best one are shown in any case."""
+_SIGNS = {Standing.BEST.value: "best", Standing.LEVEL.value: "?", Standing.WORSE.value: ""}
+"""What stands before a reading: most are worse, and say nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReadingReport:
+    """One way to read the checkpoint, measured on a sample."""
+
+    dialect: str
+    """Whose code it is read as."""
+    answers: dict[str, Any]
+    """The values of the fields that were tried."""
+    loss: float
+    """Nats per token, on the windows it was measured on."""
+    behind: float
+    """Nats per token more than the best reading, on the same windows."""
+    error: float
+    """Standard error of that difference, windows as units."""
+    p: float
+    """Of a one-sided paired t-test that it is worse than the best reading."""
+    windows: int
+    """On how many windows; few for a reading that was hopeless on those."""
+    tokens: int
+    """Predicted on these windows."""
+    standing: str
+    """`best`, `not told apart` or `worse`."""
+
+
+@dataclass(frozen=True, slots=True)
+class BaselineReport:
+    """A model without context: a checkpoint that is no better has learned nothing that could decide a fact."""
+
+    name: str
+    """What it knows."""
+    loss: float
+    """Nats per token."""
+    behind: float
+    """Nats per token more than the best reading."""
+    p: float
+    """Of a one-sided paired t-test that it is worse than the best reading."""
+    beaten: bool
+    """Whether it is."""
+
+
+@dataclass(frozen=True, slots=True)
+class EvidenceReport:
+    """What `--sample` showed."""
+
+    sample: str
+    """The file, as the user gave it."""
+    sha256: str
+    """Of that file."""
+    tokenizer: str | None
+    """What made token ids of text."""
+    tokens: int
+    """In the sample, as far as it was read."""
+    windows: int
+    """Stretches of text that were used: the units of every test."""
+    length: int
+    """Tokens predicted in each window."""
+    combinations: int
+    """Ways to answer what is open; the correction counts them all."""
+    exhaustive: bool
+    """Whether all were tried; else every one that differs from the best in fields that belong together."""
+    level: float
+    """Largest p of a single test that counts, after the correction."""
+    floor: float
+    """Nats per token that a difference had to exceed as well."""
+    learned: bool
+    """Whether every baseline is beaten; if not, the sample decides nothing."""
+    baselines: tuple[BaselineReport, ...]
+    """Models without context."""
+    readings: tuple[ReadingReport, ...]
+    """The best first."""
+    decided: dict[str, Any]
+    """Facts that the sample decided."""
+    confirmed: dict[str, Any]
+    """Facts that were said, and that the sample does not contradict."""
+
+
+def evidence_report(weighing: Weighing | None) -> EvidenceReport | None:
+    """The whole of it; None where no sample was asked."""
+    if weighing is None:
+        return None
+    stated = {name: value for name, value in weighing.stated.items() if name not in weighing.against}
+    return EvidenceReport(
+        sample=str(weighing.sample),
+        sha256=weighing.sha256,
+        tokenizer=str(weighing.tokenizer) if weighing.tokenizer else None,
+        tokens=weighing.tokens,
+        windows=weighing.windows,
+        length=weighing.length,
+        combinations=weighing.combinations,
+        exhaustive=weighing.exhaustive,
+        level=weighing.level,
+        floor=weighing.floor,
+        learned=weighing.learned,
+        baselines=tuple(BaselineReport(b.name, b.loss, b.behind, b.p, b.beaten) for b in weighing.baselines),
+        readings=tuple(_reading(row, weighing.length) for row in weighing.rows),
+        decided=dict(weighing.decided),
+        confirmed=stated if weighing.learned else {},
+    )
+
+
+def _reading(row: Weighed, length: int) -> ReadingReport:
+    return ReadingReport(
+        dialect=row.dialect,
+        answers=dict(row.answers),
+        loss=row.loss,
+        behind=row.behind,
+        error=row.error,
+        p=row.p,
+        windows=row.windows,
+        tokens=row.windows * length,
+        standing=row.standing.value,
+    )
+
+
+def evidence_lines(evidence: EvidenceReport) -> Iterator[str]:
+    """The table for people: what was used, the readings from the best on, the models without context."""
+    used = evidence.windows * evidence.length
+    of = f" of {evidence.tokens}" if evidence.tokens > evidence.windows * (evidence.length + 1) else ""
+    yield f"{evidence.sample}: {used}{of} tokens, in {evidence.windows} windows of {evidence.length}"
+    yield f"{'loss':>7}  {'more by':>7}  {'+-':>5}  {'p':>6}  {'on':>3}        reading"
+    rest = [row for row in evidence.readings[_SHOWN:] if row.standing == Standing.WORSE.value]
+    for row in (row for row in evidence.readings if row not in rest):
+        numbers = _numbers(row.behind, row.p, f"{row.error:.0e}") if row.standing != Standing.BEST.value else ""
+        yield f"{row.loss:7.4f}  {numbers:22}  {row.windows:>3}  {_SIGNS[row.standing]:4}  {_answers(row, evidence)}"
+    if rest:
+        yield f"{len(rest)} more readings are {min(row.behind for row in rest):.2g} or more behind"
+    for each in evidence.baselines:
+        name = each.name if each.beaten else f"not shown to be worse: {each.name}"
+        yield f"{each.loss:7.4f}  {_numbers(each.behind, each.p):22}  {evidence.windows:>3}        {name}"
+
+
+def _numbers(behind: float, p: float, error: str = "") -> str:
+    return f"{behind:>7.2g}  {error:>5}  {'1' if p > 0.5 else format(p, '.0e'):>6}"  # noqa: PLR2004 - not behind at all
+
+
+def _answers(row: ReadingReport, evidence: EvidenceReport) -> str:
+    """The answers that not all readings share, and whose code it is where they do not tell."""
+    names = [name for name in row.answers if len({each.answers.get(name) for each in evidence.readings}) > 1]
+    words = [f"{name}={row.answers[name]}" for name in names or row.answers]
+    alike = sum(each.answers == row.answers for each in evidence.readings) > 1
+    return " ".join([*([row.dialect] if alike else []), *words]) or row.dialect
