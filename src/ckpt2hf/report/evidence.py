@@ -12,10 +12,12 @@ if TYPE_CHECKING:
 
     from ckpt2hf.dialects.weighing import Weighed, Weighing
 
-_SHOWN = 10
+_SHOWN = 8
 """Readings that are shown; those that are not told apart from the best one are shown in any case."""
-_SIGNS = {Standing.BEST.value: "best", Standing.LEVEL.value: "?", Standing.WORSE.value: ""}
-"""What stands before a reading: most are worse, and say nothing."""
+_SIGNS = {Standing.BEST.value: "", Standing.LEVEL.value: "?", Standing.WORSE.value: ""}
+"""What stands before a reading: most are worse, which needs no sign."""
+_PLAIN = 1e-3
+"""Probabilities above it are written like 0.012."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,25 +139,26 @@ def evidence_lines(evidence: EvidenceReport) -> Iterator[str]:
     used = evidence.windows * evidence.length
     of = f" of {evidence.tokens}" if evidence.tokens > evidence.windows * (evidence.length + 1) else ""
     yield f"{evidence.sample}: {used}{of} tokens, in {evidence.windows} windows of {evidence.length}"
-    yield f"{'loss':>7}  {'more by':>7}  {'+-':>5}  {'p':>6}  {'on':>3}        reading"
+    yield f"{'loss':>6}  {'more by':>7}  {'+-':>5}  {'p':>6}  {'on':>3}     reading"
     rest = [row for row in evidence.readings[_SHOWN:] if row.standing == Standing.WORSE.value]
     for row in (row for row in evidence.readings if row not in rest):
-        numbers = _numbers(row.behind, row.p, f"{row.error:.0e}") if row.standing != Standing.BEST.value else ""
-        yield f"{row.loss:7.4f}  {numbers:22}  {row.windows:>3}  {_SIGNS[row.standing]:4}  {_answers(row, evidence)}"
+        numbers = _numbers(row.behind, row.p, f"{row.error:.0e}") if row.standing != Standing.BEST.value else "   best"
+        yield f"{row.loss:6.4f}  {numbers:22}  {row.windows:>3}  {_SIGNS[row.standing]:1}  {_answers(row, evidence)}"
     if rest:
         yield f"{len(rest)} more readings are {min(row.behind for row in rest):.2g} or more behind"
     for each in evidence.baselines:
         name = each.name if each.beaten else f"not shown to be worse: {each.name}"
-        yield f"{each.loss:7.4f}  {_numbers(each.behind, each.p):22}  {evidence.windows:>3}        {name}"
+        yield f"{each.loss:6.4f}  {_numbers(each.behind, each.p):22}  {evidence.windows:>3}     {name}"
 
 
 def _numbers(behind: float, p: float, error: str = "") -> str:
-    return f"{behind:>7.2g}  {error:>5}  {'1' if p > 0.5 else format(p, '.0e'):>6}"  # noqa: PLR2004 - not behind at all
+    return f"{behind:>7.2g}  {error:>5}  {format(p, '.2g' if p > _PLAIN else '.0e'):>6}"
 
 
 def _answers(row: ReadingReport, evidence: EvidenceReport) -> str:
-    """The answers that not all readings share, and whose code it is where they do not tell."""
-    names = [name for name in row.answers if len({each.answers.get(name) for each in evidence.readings}) > 1]
-    words = [f"{name}={row.answers[name]}" for name in names or row.answers]
+    """Of the best reading its answers, of another those that differ; whose code it is where answers do not tell."""
+    best = evidence.readings[0]
+    names = [name for name in row.answers if row is best or row.answers[name] != best.answers.get(name)]
+    words = [f"{name}={row.answers[name]}" for name in names]
     alike = sum(each.answers == row.answers for each in evidence.readings) > 1
     return " ".join([*([row.dialect] if alike else []), *words]) or row.dialect
