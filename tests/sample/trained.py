@@ -1,4 +1,4 @@
-"""A small model with fused qkv, trained on the spot, saved with minGPT's names: nothing in the file shows its heads."""
+"""A small model with fused qkv, trained on the spot, with nanoGPT's names: nothing in its file shows its heads."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class Block(nn.Module):
 
 
 class Fused(nn.Module):
-    """minGPT's names since July 2022, written apart from ckpt2hf."""
+    """nanoGPT's names, written apart from ckpt2hf."""
 
     def __init__(self, heads: int, activation: str = "gelu_tanh") -> None:
         super().__init__()
@@ -98,12 +98,12 @@ def example_ids(texts: list[str]) -> NDArray[np.int64]:
     return np.concatenate([np.array(each.ids, dtype=np.int64) for each in tokenizer.encode_batch(texts)])
 
 
-def train(model: nn.Module, stream: NDArray[np.int64], steps: int, seed: int = 1) -> float:
-    """Fits the model to random windows of the stream; the last loss."""
+def train(model: nn.Module, stream: NDArray[np.int64], steps: int, seed: int = 1) -> None:
+    """Fits the model to random windows of the stream."""
     random = torch.Generator().manual_seed(seed)
     optimizer = torch.optim.AdamW(model.parameters(), lr=RATE, betas=(0.9, 0.98), weight_decay=0.05)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, max_lr=RATE, total_steps=steps, pct_start=0.1)
-    ids, last = torch.from_numpy(stream), float("nan")
+    ids = torch.from_numpy(stream)
     for _ in range(steps):
         starts = torch.randint(len(ids) - CONTEXT - 1, (BATCH,), generator=random)
         rows = torch.stack([ids[start : start + CONTEXT + 1] for start in starts.tolist()])
@@ -113,5 +113,3 @@ def train(model: nn.Module, stream: NDArray[np.int64], steps: int, seed: int = 1
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
         schedule.step()
-        last = loss.item()
-    return last

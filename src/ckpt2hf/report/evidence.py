@@ -92,7 +92,7 @@ class EvidenceReport:
     """The best first."""
     decided: dict[str, Any]
     """Facts that the sample decided."""
-    confirmed: dict[str, Any]
+    upheld: dict[str, Any]
     """Facts that were said, and that the sample does not contradict."""
 
 
@@ -116,7 +116,7 @@ def evidence_report(weighing: Weighing | None) -> EvidenceReport | None:
         baselines=tuple(BaselineReport(b.name, b.loss, b.behind, b.p, b.beaten) for b in weighing.baselines),
         readings=tuple(_reading(row, weighing.length) for row in weighing.rows),
         decided=dict(weighing.decided),
-        confirmed=stated if weighing.learned else {},
+        upheld=stated if weighing.learned else {},
     )
 
 
