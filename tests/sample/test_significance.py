@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -45,7 +46,7 @@ def test_a_tail_is_a_probability_that_falls() -> None:
     for freedom in (1, 7, 15, 127, 4095):
         tails = [t_tail(t, freedom) for t in np.linspace(-50, 50, 401)]
         assert all(0 <= tail <= 1 for tail in tails)
-        assert all(a >= b for a, b in zip(tails, tails[1:], strict=False))
+        assert all(a >= b for a, b in pairwise(tails))
 
 
 def test_beta_is_symmetric_and_ends_at_0_and_1() -> None:

@@ -70,9 +70,8 @@ def test_a_difference_below_the_margin_decides_nothing_however_significant() -> 
     outcome = weigh(everything(losses), simulated(losses))
     assert outcome.others[0].apart.p < 1e-12
     assert set(outcome.level_with_best) == {"a", "b"}
-    assert weigh(everything(losses := {"a": base, "b": base + 1.1 * MARGIN}), simulated(losses)).level_with_best == (
-        "a",
-    )
+    above: dict[Hashable, Any] = {"a": base, "b": base + 1.1 * MARGIN}
+    assert weigh(everything(above), simulated(above)).level_with_best == ("a",)
 
 
 def test_a_difference_below_the_noise_of_float32_decides_nothing() -> None:
