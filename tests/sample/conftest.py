@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import importlib.util
+import os
+import subprocess
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -90,3 +93,23 @@ def judged() -> Callable[..., Judgement]:
         return judgement
 
     return ask
+
+
+@pytest.fixture
+def cli(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Runs `ckpt2hf` with these words; `columns` makes it believe in a terminal of that width."""
+
+    def run(*words: object, cwd: Path = tmp_path, columns: int = 0) -> subprocess.CompletedProcess[str]:
+        kept = {name: value for name, value in os.environ.items() if name not in {"COLUMNS", "FORCE_COLOR", "NO_COLOR"}}
+        terminal = {"COLUMNS": str(columns), "FORCE_COLOR": "1", "NO_COLOR": "1", "TERM": "dumb"} if columns else {}
+        return subprocess.run(
+            [str(Path(sys.executable).with_name("ckpt2hf")), *map(str, words)],
+            cwd=cwd,
+            env={**kept, "OMP_NUM_THREADS": "1", **terminal},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    return run

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -86,6 +87,16 @@ def test_every_combination_counts_in_the_correction() -> None:
     losses: dict[Hashable, Any] = {"a": base, "b": base + 1}
     outcome = weigh(Search(["a", "b"], lambda _key: (), 1001), simulated(losses))
     assert outcome.level == pytest.approx(ALPHA / 2 / 1000)
+
+
+def test_readings_of_a_model_that_learned_nothing_are_not_measured_to_the_end() -> None:
+    random = np.random.default_rng(0)
+    losses: dict[Hashable, Any] = {k: random.normal(7, 0.5, 128) for k in range(20)}
+    asked: list[Any] = []
+    scales = simulated(losses, asked=asked)
+    outcome = weigh(everything(losses), replace(scales, baseline=np.full(128, 5.0)))
+    assert sum(count for _, count in asked) == 20 * SCREEN + (128 - SCREEN)
+    assert len(outcome.level_with_best) == 20
 
 
 def test_one_reading_is_the_best_of_one() -> None:

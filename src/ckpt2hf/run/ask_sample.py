@@ -16,6 +16,7 @@ from ckpt2hf.run.readings import asked_of_sample, spelled
 from ckpt2hf.run.sample_refusals import abstained, contradicted, not_decided
 from ckpt2hf.run.sample_windows import read_windows
 from ckpt2hf.run.weighed import baselines, rows
+from ckpt2hf.verify.baseline import unigram
 from ckpt2hf.verify.losses import Losses
 from ckpt2hf.verify.weigh import Scales, screened, weigh
 
@@ -85,7 +86,8 @@ def ask_sample(asked: Asked, sample: Sample, stage: Stage = lambda _said: None) 
         each = readings[key]
         return losses.noise(each.spec, each.slots, each.weights, screened(len(windows.ids))[:_NOISE_WINDOWS])
 
-    outcome = weigh(readings.search(), Scales(measure, noise, len(windows.ids), stage))
+    word_counts = unigram(windows.ids, first.spec.vocab)
+    outcome = weigh(readings.search(), Scales(measure, noise, len(windows.ids), word_counts, stage))
     weighing = Weighing(
         sample=sample.path,
         tokenizer=windows.tokenizer,

@@ -86,7 +86,7 @@ def cut(stretches: Array, spec: ModelSpec, where: str) -> Array:
     count, size = stretches.shape
     longest = min(spec.context, LONGEST) + 1
     fitting = min(longest, max(SHORTEST + 1, stretches.size // WANTED), size)
-    each = size // fitting
+    each = size // max(fitting, 1)
     if fitting < 2 or each * count < LEAST_WINDOWS:  # noqa: PLR2004 - one token to see and one to predict
         least = LEAST_WINDOWS * min(longest, SHORTEST + 1)
         raise UsageError(

@@ -87,6 +87,8 @@ class Scales:
     noise: Callable[[Hashable], float]
     """By how much float32 is off in a window of a reading."""
     windows: int
+    baseline: Array | None = None
+    """The loss of a model without context in each window: where no reading is better, the rest is not measured."""
     stage: Callable[[str], None] = lambda _said: None
     """Told what begins."""
 
@@ -110,17 +112,21 @@ def weigh(search: Search, scales: Scales) -> Outcome:
     while True:
         front = min(rough, key=lambda key: float(rough[key].mean()))
         floor = max(MARGIN, NOISE_FACTOR * scales.noise(front))
+        hopeless = scales.baseline is not None and bool(rough[front].mean() >= scales.baseline[few].mean())
         left = [key for key in rough if not _worse(larger(rough[key], rough[front]), level, floor)]
+        open_ones = left
+        left = [front] if hopeless else left
         fresh = [key for key in left if key not in full]
         if fresh and len(rest):
             scales.stage(f"{len(left)} of {len(rough)} readings on {scales.windows} windows")
         for key in fresh:
             full[key] = _together(few, rough[key], rest, scales.measure(key, rest) if len(rest) else rough[key][:0])
         best = min(left, key=lambda key: float(full[key].mean()))
-        if not [key for key in search.beside(best) if key not in rough]:
+        if hopeless or not [key for key in search.beside(best) if key not in rough]:
             break
         look(search.beside(best))
-    others = [_compared(key, best, rough, full, few, (level, floor)) for key in rough if key != best]
+    done = _Done(rough, full, few)
+    others = [done.compared(key, best, (level, floor), unsettled=key in open_ones) for key in rough if key != best]
     return Outcome(best, full[best], tuple(sorted(others, key=lambda each: each.apart.mean)), level, floor)
 
 
@@ -144,17 +150,21 @@ def _climb(
         at = better
 
 
-def _compared(
-    key: Hashable,
-    best: Hashable,
-    rough: dict[Hashable, Array],
-    full: dict[Hashable, Array],
-    few: Array,
-    limits: tuple[float, float],
-) -> Comparison:
-    losses, other = (full[key], full[best]) if key in full else (rough[key], full[best][few])
-    apart = larger(losses, other)
-    return Comparison(key, float(losses.mean()), apart, len(losses), key not in full or _worse(apart, *limits))
+@dataclass(frozen=True, slots=True)
+class _Done:
+    """Everything that was measured, on the first windows and on all of them."""
+
+    rough: dict[Hashable, Array]
+    full: dict[Hashable, Array]
+    few: Array
+
+    def compared(self, key: Hashable, best: Hashable, limits: tuple[float, float], *, unsettled: bool) -> Comparison:
+        """One reading against the best one; where it was not `unsettled`, the first windows were enough."""
+        full = self.full
+        losses, other = (full[key], full[best]) if key in full else (self.rough[key], full[best][self.few])
+        apart = larger(losses, other)
+        worse = _worse(apart, *limits) if key in full else not unsettled
+        return Comparison(key, float(losses.mean()), apart, len(losses), worse)
 
 
 def _worse(apart: Difference, level: float, floor: float) -> bool:
