@@ -14,7 +14,7 @@ from tokenizers import Tokenizer
 
 from ckpt2hf.errors import Ckpt2hfError, NotFoundError, UsageError
 from ckpt2hf.remote import path_or_url
-from ckpt2hf.run.sample_windows import LONGEST, MOST, SHORTEST, Sample, cut, read_windows
+from ckpt2hf.run.sample_windows import LEAST, LONGEST, MOST, SHORTEST, Sample, cut, read_windows
 from ckpt2hf.verify.weigh import LEAST_WINDOWS
 from support import SPEC
 
@@ -119,9 +119,9 @@ def test_a_window_fits_the_context() -> None:
     assert cut(np.arange(1000)[None], replace(SMALL, context=8, vocab=10**6), "here").shape[1] == 9
 
 
-def test_a_large_model_is_asked_about_fewer_windows() -> None:
+def test_a_large_model_is_asked_about_fewer_and_shorter_windows() -> None:
     large = replace(SMALL, context=256, vocab=50_000, layers=48, d_model=1600, heads=25, head_dim=64, d_ff=6400)
-    assert len(cut(np.zeros((1, 10**6), np.int64), large, "here")) == 32
+    assert cut(np.zeros((1, 10**6), np.int64), large, "here").shape == (32, LEAST + 1)
 
 
 @pytest.mark.parametrize("tokens", [1, 16, LEAST_WINDOWS * (SHORTEST + 1) - 1])

@@ -12,7 +12,7 @@ from ckpt2hf.remote import is_remote
 from ckpt2hf.run.sample_files import read_array, read_binary, read_tensor, read_text
 from ckpt2hf.sources import sha256_of
 from ckpt2hf.verify.effort import multiply_adds
-from ckpt2hf.verify.weigh import LEAST_WINDOWS
+from ckpt2hf.verify.weigh import LEAST_WINDOWS, SCREEN
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -22,6 +22,10 @@ if TYPE_CHECKING:
 
 LONGEST = 256
 """Tokens predicted in a window, at most: more of them say little more, and windows are what a test counts."""
+LEAST = 64
+"""The same for a model so large that a first look at longer windows would take minutes."""
+FIRST_LOOK = 1e11
+"""Multiply-adds for which a reading is measured on the first windows: a few seconds on two cores."""
 SHORTEST = 16
 """Tokens predicted in a window, at least, where the context allows; rows that are shorter are one stretch of text."""
 WANTED = 32
@@ -84,7 +88,7 @@ def cut(stretches: Array, spec: ModelSpec, where: str) -> Array:
     if stretches.shape[1] <= SHORTEST:
         stretches = stretches.reshape(1, -1)
     count, size = stretches.shape
-    longest = min(spec.context, LONGEST) + 1
+    longest = min(spec.context, LONGEST, max(LEAST, int(FIRST_LOOK / (SCREEN * multiply_adds(spec))))) + 1
     fitting = min(longest, max(SHORTEST + 1, stretches.size // WANTED), size)
     each = size // max(fitting, 1)
     if fitting < 2 or each * count < LEAST_WINDOWS:  # noqa: PLR2004 - one token to see and one to predict

@@ -28,7 +28,7 @@ MARGIN = 1e-3
 Training finds a minimum with regard to the weights, not to activation or eps. So a slightly wrong function can predict
 slightly better than the right one, and enough text makes that significant. In models trained to see it
 (docs/evidence.md) a wrong GELU won by up to 1.1e-5 and a wrong eps by up to 1.8e-5 nats per token, 20 and 11 standard
-errors. This is 50 times that, and at most a fortieth of what wrong heads, a wrong scale or ReLU for GELU cost."""
+errors. This is 50 times that, and at most a thirtieth of what wrong heads, a wrong scale or ReLU for GELU cost."""
 NOISE_FACTOR = 10.0
 """How many times the error of float32 a difference must exceed."""
 SCREEN = 16
