@@ -139,7 +139,8 @@ def _tokenizer(path: Path) -> Any:  # noqa: ANN401 - a class of a library that i
     from tokenizers import Tokenizer  # noqa: PLC0415 - only on this explicit request
 
     try:
-        settings = path.read_text(encoding="utf-8")
+        with path.open("rb") as file:
+            settings = file.read().decode("utf-8")
         json.loads(settings)
         made = Tokenizer.from_str(settings)
     except Exception as error:  # tokenizers raises nothing narrower

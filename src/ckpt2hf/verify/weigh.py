@@ -139,13 +139,16 @@ def screened(windows: int) -> Array:
 def _climb(
     start: Hashable, search: Search, look: Callable[[Iterable[Hashable]], None], rough: dict[Hashable, Array]
 ) -> None:
-    """Look at everything beside the best reading, until nothing beside it is better."""
+    """Look at everything beside the best reading, until nothing beside it is better by more than the margin.
+
+    What is better by less is followed where it matters: `weigh` looks at all that is beside its final best.
+    """
     at = start
     while True:
         near = [at, *search.beside(at)]
         look(near)
         better = min(near, key=lambda key: float(rough[key].mean()))
-        if not rough[better].mean() < rough[at].mean():
+        if not rough[better].mean() < rough[at].mean() - MARGIN:
             return
         at = better
 
