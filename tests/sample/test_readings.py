@@ -10,6 +10,7 @@ from ckpt2hf.checkpoints import open_checkpoint
 from ckpt2hf.dialects import candidates, said_on_command_line
 from ckpt2hf.dialects.usual import DIVISORS, NUMBERS, TOGETHER, group, usual
 from ckpt2hf.ir.spec import FIELDS, parse_field
+from ckpt2hf.run import readings
 from ckpt2hf.run.readings import Space, asked_of_code, asked_of_sample, distinct
 
 if TYPE_CHECKING:
@@ -35,10 +36,20 @@ def test_every_number_says_where_it_comes_from() -> None:
 
 
 def test_an_enumeration_needs_no_entry_and_any_number_has_none() -> None:
+    assert usual("final_norm", {}) == ("True", "False")
     assert usual("activation", {}) == ("gelu", "gelu_tanh", "relu", "silu")
     assert usual("d_ff", {"d_model": 48}) == ()
     assert usual("heads", {}) == ()
     assert usual("heads", {"d_model": 12}) == ("1", "2", "3", "4", "6", "12")
+
+
+def test_a_question_without_answers_is_not_answered_by_what_the_dialect_says(
+    trained: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(readings, "usual", lambda _field, _known: ())
+    checkpoint = open_checkpoint(trained.six)
+    (candidate,) = candidates(checkpoint, "nanogpt", {})
+    assert asked_of_sample(checkpoint, candidate, {}).answers["heads"] == ()
 
 
 def test_a_field_belongs_to_one_group() -> None:

@@ -185,6 +185,32 @@ def test_shuffled_text_decides_nothing(trained: Any, judged: Callable, tmp_path:
     assert judgement.candidate is None
 
 
+@pytest.mark.parametrize("share", [0.02, 0.05, 0.1, 0.2, 0.3])
+def test_text_of_another_kind_decides_nothing_wrong(
+    share: float, example: Path, trained: Any, judged: Callable, tmp_path: Path
+) -> None:
+    # With tokens here and there replaced, the example is far too sure of itself, and ReLU for GELU predicts better.
+    random = np.random.default_rng(1)
+
+    def spoiled(ids: Any) -> Path:
+        flat = ids.ravel().copy()
+        wrong = random.random(flat.size) < share
+        flat[wrong] = random.permutation(flat)[wrong]
+        np.save(tmp_path / "ids.npy", flat.reshape(ids.shape))
+        return tmp_path / "ids.npy"
+
+    truth = {"activation": "gelu", "norm_placement": "pre", "attention_scale": "head_dim**-0.5"}
+    weighing = judged(example / "az_llm_mini_final.pt", spoiled(np.load(example / "heldout.npy"))).weighing
+    assert weighing.decided.items() <= truth.items()
+    assert weighing.temperature > 1
+    named = {"dialect": "az-course"}
+    facts = ("attention_scale=head_dim**-0.5",)
+    stated = judged(example / "az_llm_mini_final.pt", spoiled(np.load(example / "heldout.npy")), *facts, **named)
+    assert not stated.weighing.against
+    fused = judged(trained.six, spoiled(np.load(trained.ids)), "activation=gelu_tanh", **NANOGPT).weighing
+    assert fused.decided in ({}, {"heads": "6"})
+
+
 def test_the_ids_of_another_tokenizer_decide_nothing(trained: Any, judged: Callable, tmp_path: Path) -> None:
     other = np.random.default_rng(0).permutation(768)
     np.save(tmp_path / "ids.npy", other[np.load(trained.ids)])

@@ -14,14 +14,19 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Hashable
 
 
+def at_every_temperature(losses: Any) -> Any:
+    """Losses of a reading that is as sure as it should be: another temperature costs."""
+    return losses if losses.ndim > 1 else np.stack([losses, losses + 0.3, losses + 0.1])
+
+
 def simulated(losses: dict[Hashable, Any], noise: float = 0.0, asked: list[Any] | None = None) -> Scales:
     """Readings that lose what a table says."""
-    windows = len(next(iter(losses.values())))
+    windows = next(iter(losses.values())).shape[-1]
 
     def measure(key: Hashable, which: Any) -> Any:
         if asked is not None:
             asked.append((key, len(which)))
-        return losses[key][which]
+        return at_every_temperature(losses[key])[:, which]
 
     return Scales(measure, lambda _key: noise, windows)
 
@@ -97,6 +102,17 @@ def test_readings_of_a_model_that_learned_nothing_are_not_measured_to_the_end() 
     outcome = weigh(everything(losses), replace(scales, baseline=np.full(128, 5.0)))
     assert sum(count for _, count in asked) == 20 * SCREEN + (128 - SCREEN)
     assert len(outcome.level_with_best) == 20
+
+
+def test_what_is_worse_only_for_being_too_sure_is_not_rejected() -> None:
+    random = np.random.default_rng(0)
+    base = random.normal(3, 0.5, 128)
+    losses: dict[Hashable, Any] = {
+        "blurred": np.stack([base, base - 0.1]),
+        "sharp": np.stack([base + 0.2, base - 0.3]),
+        "wrong": np.stack([base + 0.2, base + 0.1]),
+    }
+    assert weigh(everything(losses), simulated(losses)).level_with_best == ("blurred", "sharp")
 
 
 def test_one_reading_is_the_best_of_one() -> None:

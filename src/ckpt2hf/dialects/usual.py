@@ -55,6 +55,8 @@ def usual(field: str, known: Mapping[str, object]) -> tuple[str, ...]:
     if field in USUAL_CHOICES:
         return tuple(str(choice) for choice in USUAL_CHOICES[field])
     kind = _kinds().get(field)
+    if kind is bool:
+        return ("True", "False")
     if isinstance(kind, type) and issubclass(kind, enum.Enum):
         return tuple(str(plain(member)) for member in kind)
     return ()

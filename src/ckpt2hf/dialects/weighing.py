@@ -36,7 +36,9 @@ class Weighed:
     error: float
     """Standard error of that difference."""
     p: float
-    """Of the one-sided paired t-test against the best reading."""
+    """Of the one-sided paired t-test against the best reading; the larger one of the two differences."""
+    tempered: float
+    """The same difference with the logits of each divided by what suits it best."""
     windows: int
     """On how many windows: a reading that was hopeless on a few was not measured on the rest."""
     standing: Standing
@@ -76,6 +78,10 @@ class Weighing:
     """Of each test, after the correction."""
     floor: float
     """Nats per token that a difference had to exceed as well: the margin, or more where float32 was off by more."""
+    temperature: float
+    """What suits the best reading's logits to be divided by; above 1 it is too sure of itself on this text."""
+    gain: float
+    """Nats per token that this would gain."""
     baselines: tuple[Baseline, ...]
     rows: tuple[Weighed, ...]
     """The best first."""

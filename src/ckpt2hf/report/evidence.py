@@ -16,6 +16,8 @@ _SHOWN = 8
 """Readings that are shown; those that are not told apart from the best one are shown in any case."""
 _SIGNS = {Standing.BEST.value: "", Standing.LEVEL.value: "?", Standing.WORSE.value: ""}
 """What stands before a reading: most are worse, which needs no sign."""
+_STRANGE = 0.02
+"""Nats per token gained by softer predictions, above which text looks like that of another kind."""
 _PLAIN = 1e-3
 """Probabilities above it are written like 0.012."""
 
@@ -35,7 +37,9 @@ class ReadingReport:
     error: float
     """Standard error of that difference, windows as units."""
     p: float
-    """Of a one-sided paired t-test that it is worse than the best reading."""
+    """Of a one-sided paired t-test that it is worse than the best reading; the larger one of the two differences."""
+    tempered: float
+    """The difference with the logits of each divided by what suits it best: a worse reading is worse so, too."""
     windows: int
     """On how many windows; few for a reading that was hopeless on those."""
     tokens: int
@@ -84,6 +88,10 @@ class EvidenceReport:
     """Largest p of a single test that counts, after the correction."""
     floor: float
     """Nats per token that a difference had to exceed as well."""
+    temperature: float
+    """What suits the best reading's logits to be divided by; above 1 it is too sure of itself on this text."""
+    gain: float
+    """Nats per token that this would gain."""
     learned: bool
     """Whether every baseline is beaten; if not, the sample decides nothing."""
     baselines: tuple[BaselineReport, ...]
@@ -112,6 +120,8 @@ def evidence_report(weighing: Weighing | None) -> EvidenceReport | None:
         exhaustive=weighing.exhaustive,
         level=weighing.level,
         floor=weighing.floor,
+        temperature=weighing.temperature,
+        gain=weighing.gain,
         learned=weighing.learned,
         baselines=tuple(BaselineReport(b.name, b.loss, b.behind, b.p, b.beaten) for b in weighing.baselines),
         readings=tuple(_reading(row, weighing.length) for row in weighing.rows),
@@ -128,6 +138,7 @@ def _reading(row: Weighed, length: int) -> ReadingReport:
         behind=row.behind,
         error=row.error,
         p=row.p,
+        tempered=row.tempered,
         windows=row.windows,
         tokens=row.windows * length,
         standing=row.standing.value,
@@ -149,6 +160,8 @@ def evidence_lines(evidence: EvidenceReport) -> Iterator[str]:
     for each in evidence.baselines:
         name = each.name if each.beaten else f"not shown to be worse: {each.name}"
         yield f"{each.loss:6.4f}  {_numbers(each.behind, each.p):22}  {evidence.windows:>3}     {name}"
+    if evidence.temperature > 1 and evidence.gain > _STRANGE:
+        yield f"the model is too sure of itself, by {evidence.gain:.2g}: is the text of the kind it was trained on?"
 
 
 def _numbers(behind: float, p: float, error: str = "") -> str:

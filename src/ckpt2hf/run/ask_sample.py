@@ -15,7 +15,7 @@ from ckpt2hf.run.reading_search import Readings
 from ckpt2hf.run.readings import asked_of_sample, spelled
 from ckpt2hf.run.sample_refusals import abstained, contradicted, not_decided
 from ckpt2hf.run.sample_windows import read_windows
-from ckpt2hf.run.weighed import baselines, rows
+from ckpt2hf.run.weighed import baselines, rows, temper
 from ckpt2hf.verify.baseline import unigram
 from ckpt2hf.verify.losses import Losses
 from ckpt2hf.verify.weigh import Scales, screened, weigh
@@ -88,6 +88,7 @@ def ask_sample(asked: Asked, sample: Sample, stage: Stage = lambda _said: None) 
 
     word_counts = unigram(windows.ids, first.spec.vocab)
     outcome = weigh(readings.search(), Scales(measure, noise, len(windows.ids), word_counts, stage))
+    temperature, gain = temper(outcome.losses)
     weighing = Weighing(
         sample=sample.path,
         tokenizer=windows.tokenizer,
@@ -99,7 +100,9 @@ def ask_sample(asked: Asked, sample: Sample, stage: Stage = lambda _said: None) 
         exhaustive=readings.exhaustive,
         level=outcome.level,
         floor=outcome.floor,
-        baselines=baselines(windows.ids, first.spec.vocab, outcome.losses),
+        baselines=baselines(windows.ids, first.spec.vocab, outcome.losses[0]),
+        temperature=temperature,
+        gain=gain,
         rows=rows(readings, outcome),
         open=tuple(dict.fromkeys(name for space in spaces for name in space.answers if name not in space.stands)),
         decided={},

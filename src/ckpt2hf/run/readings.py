@@ -157,7 +157,7 @@ def asked_of_code(checkpoint: Checkpoint, each: Candidate, said: Mapping[str, Fa
     free = {q.field: tuple(q.choices) or usual(q.field, known) for q in blank.questions}
     for name in (*layout.hidden, "norm_eps"):
         if name not in free and name in blank.facts and blank.facts[name].origin is Origin.DIALECT:
-            free[name] = usual(name, known)
+            free |= {name: answers} if (answers := usual(name, known)) else {}
     return Space(checkpoint, each, said, free, {}, Origin.REFERENCE, "your code")
 
 
@@ -174,7 +174,8 @@ def asked_of_sample(checkpoint: Checkpoint, each: Candidate, said: Mapping[str, 
     for question in each.resolution.questions:
         answers = tuple(question.choices) or usual(question.field, known)
         first = [spelled(question.if_named)] if question.if_named else []
-        free[question.field] = _ordered(question.field, [*first, *answers])
+        # With nothing to compare it with, no sample can decide it: an answer that is alone would always win.
+        free[question.field] = _ordered(question.field, [*first, *answers]) if answers else ()
         if question.if_named:
             own[question.field] = question.if_named.value
     for name, fact in each.resolution.facts.items():

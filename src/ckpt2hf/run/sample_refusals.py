@@ -39,7 +39,7 @@ def contradicted(asked: Asked, weighing: Weighing, facts: Mapping[str, Fact]) ->
     details = []
     for name, fact in facts.items():
         stated = weighing.stated[name]
-        row = min((r for r in weighing.rows if r.answers[name] == stated), key=lambda r: r.behind, default=None)
+        row = min((r for r in weighing.rows if r.answers.get(name) == stated), key=lambda r: r.behind, default=None)
         measured = (
             f": {weighing.against[name]} loses {row.behind:.3g} nats per token less, p = {row.p:.0e}" if row else ""
         )

@@ -6,15 +6,13 @@ from typing import TYPE_CHECKING
 
 from ckpt2hf.dialects.weighing import Baseline, Standing, Weighed
 from ckpt2hf.verify.baseline import uniform, unigram
-from ckpt2hf.verify.significance import larger
-from ckpt2hf.verify.weigh import ALPHA, MARGIN
+from ckpt2hf.verify.losses import TEMPERATURES
+from ckpt2hf.verify.significance import Difference, larger
+from ckpt2hf.verify.weigh import ALPHA, MARGIN, Comparison, suits
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable
-
     from ckpt2hf.run.reading_search import Readings
     from ckpt2hf.tensors import Array
-    from ckpt2hf.verify.significance import Difference
     from ckpt2hf.verify.weigh import Outcome
 
 _PRECISE = 9
@@ -36,28 +34,32 @@ def _baseline(name: str, losses: Array, best: Array, level: float) -> Baseline:
     return Baseline(name=name, loss=_kept(losses.mean()), behind=_kept(apart.mean), p=_brief(apart.p), beaten=beaten)
 
 
+def temper(losses: Array) -> tuple[float, float]:
+    """What the best reading's logits should be divided by on this text, and the nats per token that would gain."""
+    at = suits(losses)
+    return TEMPERATURES[at], _kept(losses[0].mean() - losses[at].mean())
+
+
 def rows(readings: Readings, outcome: Outcome) -> tuple[Weighed, ...]:
     """Every reading that was measured, the best first."""
-    many = len(outcome.losses)
-    made = [_row(readings, outcome.best, outcome.losses.mean(), (None, many), Standing.BEST)]
-    for each in outcome.others:
-        standing = Standing.WORSE if each.worse else Standing.LEVEL
-        made.append(_row(readings, each.key, each.loss, (each.apart, each.windows), standing))
-    return tuple(made)
+    losses = outcome.losses
+    zero = Difference(0.0, 0.0, 1.0)
+    best = Comparison(outcome.best, float(losses[0].mean()), zero, zero, losses.shape[1], worse=False)
+    rest = (_row(readings, each, Standing.WORSE if each.worse else Standing.LEVEL) for each in outcome.others)
+    return (_row(readings, best, Standing.BEST), *rest)
 
 
-def _row(
-    readings: Readings, key: Hashable, loss: float, apart: tuple[Difference | None, int], standing: Standing
-) -> Weighed:
-    reading, (difference, windows) = readings[key], apart
+def _row(readings: Readings, each: Comparison, standing: Standing) -> Weighed:
+    reading = readings[each.key]
     return Weighed(
         dialect=reading.candidate.fit.dialect.id,
         answers=reading.answers,
-        loss=_kept(loss),
-        behind=_kept(difference.mean) if difference else 0.0,
-        error=_kept(difference.error) if difference else 0.0,
-        p=_brief(difference.p) if difference else 1.0,
-        windows=windows,
+        loss=_kept(each.loss),
+        behind=_kept(each.apart.mean),
+        error=_kept(each.apart.error),
+        p=_brief(max(each.apart.p, each.tempered.p)),
+        tempered=_kept(each.tempered.mean),
+        windows=each.windows,
         standing=standing,
     )
 

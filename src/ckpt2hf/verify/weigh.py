@@ -4,6 +4,9 @@ The unit of every test is a window, because tokens inside one depend on each oth
 probability of at most `ALPHA`, however many readings there are and whichever turns out best: each of them would have to
 beat the truth in a test of its own, and the levels of these tests add up to `ALPHA`. It is spent in two halves, one on
 a few windows, where most readings are hopeless already, and one on all windows.
+
+A reading also has to be worse when the logits of both are divided by what suits each best. On text of another kind a
+model is too sure of itself, and a wrong function that blurs it predicts better; that advantage is gone then.
 """
 
 from __future__ import annotations
@@ -44,6 +47,8 @@ class Comparison:
     key: Hashable
     loss: float
     apart: Difference
+    tempered: Difference
+    """The same with the logits of each divided by what suits it best."""
     windows: int
     worse: bool
 
@@ -54,7 +59,7 @@ class Outcome:
 
     best: Hashable
     losses: Array
-    """The best reading's loss in each window."""
+    """The best reading's losses `[temperatures, windows]`."""
     others: tuple[Comparison, ...]
     level: float
     floor: float
@@ -83,7 +88,7 @@ class Scales:
     """How readings are measured."""
 
     measure: Callable[[Hashable, Array], Array]
-    """The loss of a reading in each of these windows, in nats per token."""
+    """The losses `[temperatures, windows]` of a reading in these windows, in nats per token; plain ones first."""
     noise: Callable[[Hashable], float]
     """By how much float32 is off in a window of a reading."""
     windows: int
@@ -110,18 +115,18 @@ def weigh(search: Search, scales: Scales) -> Outcome:
     for start in search.starts:
         _climb(start, search, look, rough)
     while True:
-        front = min(rough, key=lambda key: float(rough[key].mean()))
+        front = min(rough, key=lambda key: _mean(rough[key]))
         floor = max(MARGIN, NOISE_FACTOR * scales.noise(front))
-        hopeless = scales.baseline is not None and bool(rough[front].mean() >= scales.baseline[few].mean())
-        left = [key for key in rough if not _worse(larger(rough[key], rough[front]), level, floor)]
+        hopeless = scales.baseline is not None and _mean(rough[front]) >= float(scales.baseline[few].mean())
+        left = [key for key in rough if not _worse(_both(rough[key], rough[front]), level, floor)]
         open_ones = left
         left = [front] if hopeless else left
         fresh = [key for key in left if key not in full]
         if fresh and len(rest):
             scales.stage(f"{len(left)} of {len(rough)} readings on {scales.windows} windows")
         for key in fresh:
-            full[key] = _together(few, rough[key], rest, scales.measure(key, rest) if len(rest) else rough[key][:0])
-        best = min(left, key=lambda key: float(full[key].mean()))
+            full[key] = _together(few, rough[key], rest, scales.measure(key, rest) if len(rest) else rough[key][:, :0])
+        best = min(left, key=lambda key: _mean(full[key]))
         if hopeless or not [key for key in search.beside(best) if key not in rough]:
             break
         look(search.beside(best))
@@ -147,8 +152,8 @@ def _climb(
     while True:
         near = [at, *search.beside(at)]
         look(near)
-        better = min(near, key=lambda key: float(rough[key].mean()))
-        if not rough[better].mean() < rough[at].mean() - MARGIN:
+        better = min(near, key=lambda key: _mean(rough[key]))
+        if not _mean(rough[better]) < _mean(rough[at]) - MARGIN:
             return
         at = better
 
@@ -164,17 +169,31 @@ class _Done:
     def compared(self, key: Hashable, best: Hashable, limits: tuple[float, float], *, unsettled: bool) -> Comparison:
         """One reading against the best one; where it was not `unsettled`, the first windows were enough."""
         full = self.full
-        losses, other = (full[key], full[best]) if key in full else (self.rough[key], full[best][self.few])
-        apart = larger(losses, other)
-        worse = _worse(apart, *limits) if key in full else not unsettled
-        return Comparison(key, float(losses.mean()), apart, len(losses), worse)
+        losses, other = (full[key], full[best]) if key in full else (self.rough[key], full[best][:, self.few])
+        both = _both(losses, other)
+        worse = _worse(both, *limits) if key in full else not unsettled
+        return Comparison(key, _mean(losses), *both, losses.shape[1], worse)
 
 
-def _worse(apart: Difference, level: float, floor: float) -> bool:
-    return apart.p <= level and apart.mean > floor
+def suits(losses: Array) -> int:
+    """The number of the temperature at which a reading loses least."""
+    return int(losses.mean(1).argmin())
+
+
+def _mean(losses: Array) -> float:
+    return float(losses[0].mean())
+
+
+def _both(a: Array, b: Array) -> tuple[Difference, Difference]:
+    """How much larger losses are, as they are and each at the temperature that suits it."""
+    return larger(a[0], b[0]), larger(a[suits(a)], b[suits(b)])
+
+
+def _worse(both: tuple[Difference, Difference], level: float, floor: float) -> bool:
+    return all(apart.p <= level and apart.mean > floor for apart in both)
 
 
 def _together(few: Array, first: Array, rest: Array, second: Array) -> Array:
-    both: Array = np.empty(len(few) + len(rest))
-    both[few], both[rest] = first, second
+    both: Array = np.empty((len(first), len(few) + len(rest)))
+    both[:, few], both[:, rest] = first, second
     return both
