@@ -39,7 +39,10 @@ class Losses:
         which: Array,
         dtype: torch.dtype = torch.float32,
     ) -> Array:
-        """The mean losses `[temperatures, len(which)]` of the windows `which`. Equal `weights` stand for equal slots, which are kept loaded."""
+        """The mean losses `[temperatures, len(which)]` of the windows `which`, in nats per token.
+
+        Equal `weights` stand for equal slots, which are kept loaded.
+        """
         if self._loaded[0] != weights:
             self._loaded = (weights, load_slots(slots, torch.float32))
         length = self._tokens.shape[1] - 1
