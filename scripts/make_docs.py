@@ -20,6 +20,7 @@ import ckpt2hf.dialects.schema
 import ckpt2hf.errors
 import ckpt2hf.ir.spec
 import ckpt2hf.report.batch
+import ckpt2hf.report.evidence
 import ckpt2hf.report.report
 from ckpt2hf.api import dialects
 from ckpt2hf.cli.commands import app, dialects_app
@@ -159,18 +160,18 @@ def errors() -> str:
 
 def report() -> str:
     """The tree of conversion.json, from its root."""
-    return tree(ckpt2hf.report.report, "Report", SCHEMA)
+    return tree("Report", SCHEMA, ckpt2hf.report.report, ckpt2hf.report.evidence)
 
 
 def batch_report() -> str:
     """The tree of batch.json, from its root, and the words it has for what became of a job."""
     words = table(("status", ""), ((f"`{value}`", said) for value, said in member_docs(Status)))
-    return f"{tree(ckpt2hf.report.batch, 'BatchReport', BATCH_SCHEMA)}\n## Status\n\n{Status.__doc__}\n\n{words}"
+    return f"{tree('BatchReport', BATCH_SCHEMA, ckpt2hf.report.batch)}\n## Status\n\n{Status.__doc__}\n\n{words}"
 
 
-def tree(module: ModuleType, root: str, schema: int) -> str:
-    """Every dataclass of a module, from its root."""
-    kinds = {name: found for name, found in field_docs(module).items() if found[1]}
+def tree(root: str, schema: int, *modules: ModuleType) -> str:
+    """Every dataclass of some modules, from its root."""
+    kinds = {name: found for module in modules for name, found in field_docs(module).items() if found[1]}
     parts = [f"Version {schema} of the schema.\n"]
     for name, (doc, fields) in sorted(kinds.items(), key=lambda item: item[0] != root):
         rows = ((f"`{field}`", f"`{kind}`", said) for field, kind, said in fields)

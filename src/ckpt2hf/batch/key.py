@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 from dataclasses import fields
@@ -10,21 +11,24 @@ from typing import TYPE_CHECKING, Any
 from ckpt2hf.dialects import own_file, read_file
 from ckpt2hf.remote import is_remote
 from ckpt2hf.report import plain_tree
-from ckpt2hf.sources import stamp
+from ckpt2hf.sources import sha256_of, stamp
 
 if TYPE_CHECKING:
-    from ckpt2hf.batch.job import Job
+    from pathlib import Path
 
-_NO_PART = frozenset({"source", "out", "threads", "force", "scratch"})
-"""Where it lies and how fast it goes: these change no result."""
+    from ckpt2hf.batch.job import Job
+    from ckpt2hf.sources import Stamp
+
+_NO_PART = frozenset({"source", "out", "threads", "force", "scratch", "sample", "sample_tokenizer"})
+"""Where it lies and how fast it goes: these change no result. Of a sample its content counts."""
 
 
 def job_key(job: Job) -> str:
     """A digest that changes with every file and every word that could change the result.
 
     Files count by name, size and time of change, so that nothing has to be read; the directory they lie in does not,
-    because a container may see it under another name. A dialect file of the user's own counts by what is in it.
-    Raises NotFoundError, UsageError.
+    because a container may see it under another name. A dialect file of the user's own and a sample count by what is
+    in them; a sample is read once however many jobs share it. Raises NotFoundError, UsageError.
     """
     said: dict[str, Any] = {}
     for table in (job.request, job.writing):
@@ -35,5 +39,15 @@ def job_key(job: Job) -> str:
     for path in job.files or (job.request.source,):
         seen = path.entry if is_remote(path) else stamp(path)  # of the listing: one question for thousands
         files.append([path.name, seen.nbytes, seen.mtime_ns, seen.etag])
+    for word in ("sample", "sample_tokenizer"):
+        path = getattr(job.request, word)
+        if path is not None and not is_remote(path):  # one behind a URL is refused when it is read
+            said[word] = _digest(path, stamp(path))
     tree = {"name": job.name, "files": files, "said": said}
     return hashlib.sha256(json.dumps(tree, sort_keys=True).encode()).hexdigest()
+
+
+@functools.lru_cache
+def _digest(path: Path, _stamp: Stamp) -> str:
+    """The digest of a file as it was when it had this stamp. Raises NotFoundError."""
+    return sha256_of(path)

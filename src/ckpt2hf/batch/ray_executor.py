@@ -266,10 +266,11 @@ def _root(job: Job) -> Path:
 
 def _folder(job: Job) -> str | None:
     """Where paths of a job start from; None if none does."""
-    own = None if job.request.dialect is None else own_file(job.request.dialect)
-    paths = [job.request.source, job.writing.out, job.writing.scratch, own]
+    asked = job.request
+    own = None if asked.dialect is None else own_file(asked.dialect)
+    paths = [asked.source, asked.sample, asked.sample_tokenizer, job.writing.out, job.writing.scratch, own]
     local = any(path is not None and not is_remote(path) and not path.is_absolute() for path in paths)
-    return str(Path.cwd()) if local or job.request.reference else None
+    return str(Path.cwd()) if local or asked.reference else None
 
 
 def _reserved(needs: Needs) -> int:

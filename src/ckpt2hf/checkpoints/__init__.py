@@ -4,6 +4,7 @@ from ckpt2hf.checkpoints.checkpoint import Checkpoint, Inert, Module, Record, lo
 from ckpt2hf.checkpoints.names import PREPARED, ending
 from ckpt2hf.checkpoints.opening import open_checkpoint
 from ckpt2hf.checkpoints.side import OWN_SETTINGS, belonging, is_settings, own_settings, table
+from ckpt2hf.checkpoints.single import read_tree
 from ckpt2hf.checkpoints.survey import Found, Survey, survey
 
 __all__ = [
@@ -21,6 +22,7 @@ __all__ = [
     "lookup",
     "open_checkpoint",
     "own_settings",
+    "read_tree",
     "survey",
     "table",
 ]

@@ -38,3 +38,8 @@ def read(path: Path) -> Loaded:
         return Loaded(llmc.read(file), llmc.TITLE, (path,))
     tree, title = pickled.read(file)
     return Loaded(tree, title, (path,))
+
+
+def read_tree(path: Path) -> Inert:
+    """What one file holds, as inert data with tensors in it. Raises NotFoundError, CheckpointError."""
+    return read(path).tree

@@ -52,6 +52,9 @@ def convert(
     weights_key: o.WeightsKey = None,
     reference: o.Reference = None,
     reference_args: o.ReferenceArgs = None,
+    sample: o.Sample = None,
+    sample_tokenizer: o.SampleTokenizer = None,
+    sample_dtype: o.SampleDType = None,
     dtype: o.DTypeName = None,
     formats: Annotated[str, typer.Option("--formats", help="Which weight files to write.")] = "safetensors,bin",
     max_shard_size: Annotated[
@@ -73,7 +76,8 @@ def convert(
         from ckpt2hf.cli.progress import shown
         from ckpt2hf.cli.show_report import show_report
 
-        asked = o.request(path, dialect, facts, weights_key, (reference, reference_args), dtype)
+        text = (sample, sample_tokenizer, sample_dtype)
+        asked = o.request(path, dialect, facts, weights_key, (reference, reference_args), dtype, text)
         writing = Writing(
             out=out,
             formats=o.formats(formats),
@@ -107,14 +111,21 @@ def plan(
     weights_key: o.WeightsKey = None,
     reference: o.Reference = None,
     reference_args: o.ReferenceArgs = None,
+    sample: o.Sample = None,
+    sample_tokenizer: o.SampleTokenizer = None,
+    sample_dtype: o.SampleDType = None,
     dtype: o.DTypeName = None,
     as_json: o.Json = False,
 ) -> None:
     """Show what `convert` would do, tensor by tensor, without writing anything."""
     from ckpt2hf.api import plan
+    from ckpt2hf.cli.progress import shown
     from ckpt2hf.cli.show_plan import plan_json, show_plan
 
-    made = plan(o.request(path, dialect, facts, weights_key, (reference, reference_args), dtype))
+    text = (sample, sample_tokenizer, sample_dtype)
+    asked = o.request(path, dialect, facts, weights_key, (reference, reference_args), dtype, text)
+    with shown(quiet=as_json) as progress:
+        made = plan(asked, progress)
     if as_json:
         show_json(plan_json(made))
     else:
@@ -128,14 +139,21 @@ def inspect(
     dialect: o.DialectName = None,
     facts: o.Facts = None,
     weights_key: o.WeightsKey = None,
+    sample: o.Sample = None,
+    sample_tokenizer: o.SampleTokenizer = None,
+    sample_dtype: o.SampleDType = None,
     names: Annotated[bool, typer.Option("--names", help="List every tensor.")] = False,
     as_json: o.Json = False,
 ) -> None:
     """Show what is in a checkpoint, whose code may have saved it, and which facts are known or missing."""
     from ckpt2hf.api import inspect
+    from ckpt2hf.cli.progress import shown
     from ckpt2hf.cli.show_checkpoint import show_understanding, understanding_json
 
-    found = inspect(o.request(path, dialect, facts, weights_key))
+    text = (sample, sample_tokenizer, sample_dtype)
+    asked = o.request(path, dialect, facts, weights_key, sample=text)
+    with shown(quiet=as_json) as progress:
+        found = inspect(asked, progress)
     if as_json:
         show_json(understanding_json(found))
     else:

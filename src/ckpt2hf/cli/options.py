@@ -84,6 +84,30 @@ ReferenceArgs = Annotated[
     list[str] | None,
     typer.Option("--reference-args", metavar="NAME=VALUE", help="What the class is built with. Repeatable."),
 ]
+Sample = Annotated[
+    Path | None,
+    typer.Option(
+        "--sample",
+        metavar="FILE",
+        help="Let text decide what the file does not say: UTF-8, or token ids as .bin, .npy or .pt.",
+        show_default=False,
+    ),
+]
+SampleTokenizer = Annotated[
+    Path | None,
+    typer.Option(
+        "--sample-tokenizer",
+        metavar="FILE",
+        help="The tokenizer.json for a sample of text; else the one beside the checkpoint.",
+        show_default=False,
+    ),
+]
+SampleDType = Annotated[
+    str | None,
+    typer.Option(
+        "--sample-dtype", metavar="TYPE", help="What a .bin sample holds: uint16 or uint32.", show_default=False
+    ),
+]
 DTypeName = Annotated[
     str | None,
     typer.Option("--dtype", metavar="TYPE", help="Round every weight: float32, bfloat16, float16.", show_default=False),
@@ -103,6 +127,7 @@ def request(
     weights_key: str | None,
     reference: tuple[str | None, list[str] | None] = (None, None),
     dtype: str | None = None,
+    sample: tuple[Path | None, Path | None, str | None] = (None, None, None),
 ) -> Request:
     """What the user asks for. Raises UsageError."""
     from ckpt2hf.api import Request
@@ -110,6 +135,9 @@ def request(
     code, args = reference
     if args and not code:
         raise UsageError("--reference-args needs --reference")
+    text, tokenizer, kind = sample
+    if code and text:
+        raise UsageError("--reference and --sample both decide what the file does not say", remedies=["one of them"])
     return Request(
         source=source,
         dialect=dialect,
@@ -118,6 +146,9 @@ def request(
         dtype=_dtype(dtype),
         reference=code,
         reference_args=tuple(args or ()),
+        sample=text,
+        sample_tokenizer=tokenizer,
+        sample_dtype=kind,
     )
 
 

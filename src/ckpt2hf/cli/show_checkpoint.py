@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 from ckpt2hf.checkpoints import Record
 from ckpt2hf.cli.console import OUT, room, rows
 from ckpt2hf.cli.remedies import folded
-from ckpt2hf.cli.show_report import fact_rows
+from ckpt2hf.cli.show_report import evidence_rows, fact_rows
 from ckpt2hf.dialects import flag
 from ckpt2hf.naming import collapse
-from ckpt2hf.report import fact_reports, plain_tree
+from ckpt2hf.report import evidence_report, fact_reports, plain_tree
 from ckpt2hf.report.wording import size
 from ckpt2hf.tensors import Stored
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from ckpt2hf.api import Checkpoint, Understanding
     from ckpt2hf.dialects import Candidate, Question
+    from ckpt2hf.run.ask_sample import Judgement
 
 _WIDTH = 88
 """Characters of a metadata value that are shown."""
@@ -34,6 +35,9 @@ def show_understanding(found: Understanding, *, names: bool) -> None:
     for candidate in found.candidates:
         OUT.print()
         rows(_candidate(candidate, found.checkpoint))
+    if found.judgement:
+        OUT.print()
+        rows(_judged(found.judgement))
     if not found.candidates:
         OUT.print("\n[bold]no dialect fits[/]")
         rows(("", f"{each.dialect.name}: {each.layout.title}: {each.reason}", "") for each in found.fits)
@@ -83,6 +87,17 @@ def _way(candidate: Candidate, checkpoint: Checkpoint, missing: Sequence[Questio
         yield "", "(or with another of the answers above)", "dim"
 
 
+def _judged(judgement: Judgement) -> Iterator[tuple[str, str, str]]:
+    """What a sample showed, and what follows from it."""
+    if judgement.weighing is None:
+        return
+    yield from evidence_rows(evidence_report(judgement.weighing))
+    for name, value in judgement.weighing.decided.items():
+        yield "decided", flag(name, value), "green"
+    if judgement.refusal:
+        yield "refused", judgement.refusal.what, "yellow"
+
+
 def _answers(question: Question) -> list[str]:
     answers = {flag(question.field, answer): meaning for answer, meaning in question.choices.items()}
     width = max(map(len, answers), default=0)
@@ -121,6 +136,7 @@ def understanding_json(found: Understanding) -> dict[str, Any]:
             ],
             "names": collapse(at.tensors),
             "candidates": [_candidate_json(candidate) for candidate in found.candidates],
+            "sample": _sample_json(found.judgement),
             "rejected": [
                 {"dialect": each.dialect.id, "layout": each.layout.title, "reason": each.reason}
                 for each in found.fits
@@ -129,6 +145,13 @@ def understanding_json(found: Understanding) -> dict[str, Any]:
         }
     )
     return tree
+
+
+def _sample_json(judgement: Judgement | None) -> dict[str, Any] | None:
+    if judgement is None:
+        return None
+    refusal = judgement.refusal.what if judgement.refusal else None
+    return {"evidence": evidence_report(judgement.weighing), "refused": refusal}
 
 
 def _candidate_json(candidate: Candidate) -> dict[str, Any]:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from ckpt2hf.cli.console import OUT, rows
-from ckpt2hf.cli.show_report import fact_rows
+from ckpt2hf.cli.show_report import evidence_rows, fact_rows
 from ckpt2hf.naming import collapse, stem
-from ckpt2hf.report import dialect_report, fact_reports, plain_tree, rewrite_reports, tensor_reports
+from ckpt2hf.report import dialect_report, evidence_report, fact_reports, plain_tree, rewrite_reports, tensor_reports
 from ckpt2hf.report.wording import size
 
 if TYPE_CHECKING:
@@ -33,6 +33,7 @@ def _decisions(plan: Plan) -> Iterator[tuple[str, str, str]]:
     yield "dialect", f"{dialect.name}: {dialect.layout}", ""
     yield "", dialect.reason, "dim"
     yield from fact_rows("facts", fact_reports(plan.candidate.resolution.facts))
+    yield from evidence_rows(evidence_report(plan.candidate.weighing))
     for k, made in enumerate(rewrite_reports(plan)):
         yield "rewrites" if k == 0 else "", f"{made.id} ({made.exactness})", ""
         yield "", made.why, "dim"
@@ -70,6 +71,7 @@ def plan_json(plan: Plan) -> dict[str, Any]:
             "container": plan.checkpoint.container,
             "dialect": dialect_report(plan.candidate),
             "facts": fact_reports(plan.candidate.resolution.facts),
+            "evidence": evidence_report(plan.candidate.weighing),
             "spec": plan.spec.as_json(),
             "target": plan.target.hf_class,
             "rewrites": rewrite_reports(plan),

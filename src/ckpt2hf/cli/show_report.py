@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from rich.text import Text
 
 from ckpt2hf.cli.console import ERR, OUT, rows
+from ckpt2hf.report import evidence_lines
 from ckpt2hf.report.wording import size
 
 if TYPE_CHECKING:
@@ -14,9 +15,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from ckpt2hf.report import Report, VerdictReport
+    from ckpt2hf.report.evidence import EvidenceReport
     from ckpt2hf.report.report import FactReport
 
-_SHOWN_ORIGINS = {"dialect", "user", "metadata", "reference", "side file", "module"}
+_SHOWN_ORIGINS = {"dialect", "user", "metadata", "reference", "sample", "side file", "module"}
 _EXACTNESS = {
     "bitwise": "numbers were only moved; moving them back gives every bit of the source",
     "algebraic": "an identity was applied; equal in real arithmetic, rounded once",
@@ -52,6 +54,16 @@ def fact_rows(label: str, facts: Iterable[FactReport]) -> Iterator[tuple[str, st
         yield label if k == 0 else "", f"{fact.field:16}  {fact.value!s:15}  {fact.origin}: {fact.where}", ""
 
 
+def evidence_rows(evidence: EvidenceReport | None) -> Iterator[tuple[str, str, str]]:
+    """The table of what a sample showed, and what follows."""
+    if evidence is None:
+        return
+    for k, line in enumerate(evidence_lines(evidence)):
+        yield "sample" if k == 0 else "", line, ""
+    if not evidence.learned:
+        yield "", "it decides nothing: this model predicts it no better than word counts do", "yellow"
+
+
 def _summary(report: Report) -> Iterator[tuple[str, str, str]]:
     source = report.source
     total = sum(file.bytes for file in source.files)
@@ -61,6 +73,7 @@ def _summary(report: Report) -> Iterator[tuple[str, str, str]]:
     yield "dialect", f"{report.dialect.name}: {report.dialect.layout}", ""
     yield "", report.dialect.reason, "dim"
     yield from fact_rows("facts", (fact for fact in report.facts if fact.origin in _SHOWN_ORIGINS))
+    yield from evidence_rows(report.evidence)
     for k, made in enumerate(report.rewrites):
         yield "rewrites" if k == 0 else "", f"{made.id} ({made.exactness})", ""
     if report.left_out:

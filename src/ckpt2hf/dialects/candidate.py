@@ -10,6 +10,7 @@ from ckpt2hf.ir import FIELDS
 if TYPE_CHECKING:
     from ckpt2hf.dialects.fit import Fit
     from ckpt2hf.dialects.resolve import Resolution
+    from ckpt2hf.dialects.weighing import Weighing
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +21,8 @@ class Candidate:
     resolution: Resolution
     named: bool
     """Whether the user named the dialect."""
+    weighing: Weighing | None = None
+    """What a sample of text showed, where one was asked."""
 
     @property
     def reason(self) -> str:

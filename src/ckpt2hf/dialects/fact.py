@@ -30,6 +30,8 @@ class Origin(enum.Enum):
     """The user's word: `--set`, or `[set]` in `ckpt2hf.toml`."""
     REFERENCE = "reference"
     """The user's own model code, run and compared."""
+    SAMPLE = "sample"
+    """Text the model predicts best when it is read so, significantly."""
 
     @property
     def is_evidence(self) -> bool:

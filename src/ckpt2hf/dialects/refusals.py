@@ -79,7 +79,11 @@ def undecided(checkpoint: Checkpoint, found: Sequence[Candidate]) -> FactsError:
         "the file does not say which function these weights are",
         details=details,
         where=str(checkpoint.path),
-        remedies=[*remedies, "--reference model.py:YourModelClass   (your own code decides)"],
+        remedies=[
+            *remedies,
+            "--reference model.py:YourModelClass   (your own code decides)",
+            "--sample text.txt   (text it was trained on decides, where it can)",
+        ],
     )
 
 

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from ckpt2hf.dialects.evidence import Evidence
 from ckpt2hf.dialects.fact import Fact, Origin, Question
-from ckpt2hf.ir import FIELDS, Factor, ModelSpec, NormPlacement, RopeLayout, choices, plain
+from ckpt2hf.dialects.usual import OFFERED
+from ckpt2hf.ir import FIELDS, ModelSpec, plain
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -15,16 +16,6 @@ if TYPE_CHECKING:
     from ckpt2hf.checkpoints import Checkpoint
     from ckpt2hf.dialects.fact_source import FactSource
     from ckpt2hf.dialects.schema import Layout
-
-USUAL: Mapping[str, tuple[Any, ...]] = {
-    "activation": choices("activation"),
-    "norm_placement": (NormPlacement.PRE, NormPlacement.POST),
-    "attention_scale": (Factor("head_dim**-0.5"), Factor("d_model**-0.5")),
-    "rope_layout": (RopeLayout.HALVES, RopeLayout.PAIRS),
-    "rope_theta": (1e4, 1e5, 5e5, 1e6),
-    "norm_eps": (1e-5, 1e-6, 1.1920928955078125e-07, 1e-8, 1e-12),
-}
-"""Answers to try where a dialect names none. Source: the codebases in docs/dialects.md."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,4 +147,4 @@ def _derivation(source: FactSource) -> str:
 
 def _usual(name: str) -> dict[str, str]:
     """Answers worth offering, without a meaning of their own."""
-    return {str(plain(choice)): "" for choice in USUAL.get(name, ())}
+    return dict.fromkeys(OFFERED.get(name, ()), "")

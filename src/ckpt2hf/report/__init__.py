@@ -11,6 +11,7 @@ from ckpt2hf.report.build import (
     verdict_report,
     versions,
 )
+from ckpt2hf.report.evidence import evidence_lines, evidence_report
 from ckpt2hf.report.report import Report, VerdictReport, plain_tree
 
 __all__ = [
@@ -25,6 +26,8 @@ __all__ = [
     "VerdictReport",
     "build_report",
     "dialect_report",
+    "evidence_lines",
+    "evidence_report",
     "fact_reports",
     "plain_tree",
     "rewrite_reports",

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from ckpt2hf import __version__
 from ckpt2hf.ir import plain
+from ckpt2hf.report.evidence import evidence_report
 from ckpt2hf.report.report import (
     SCHEMA,
     CheckReport,
@@ -65,6 +66,7 @@ def build_report(plan: Plan, outcome: Outcome) -> Report:
         source=_source_report(plan, outcome),
         dialect=dialect_report(plan.candidate),
         facts=fact_reports(plan.candidate.resolution.facts),
+        evidence=evidence_report(plan.candidate.weighing),
         spec=plan.spec.as_json(),
         target=plan.target.hf_class,
         rewrites=rewrite_reports(plan),

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ckpt2hf.remote import RemotePath
+from ckpt2hf.report.evidence import EvidenceReport  # noqa: TC001 - a field's type, like those below
 
 SCHEMA = 1
 """Version of the tree; it grows with every change that a reader could trip over."""
@@ -80,7 +81,7 @@ class FactReport:
     value: Any
     """As `--set` spells it."""
     origin: str
-    """`metadata`, `tensors`, `module`, `side file`, `dialect`, `derived`, `user` or `reference`."""
+    """`metadata`, `tensors`, `module`, `side file`, `dialect`, `derived`, `user`, `reference` or `sample`."""
     where: str
     """The metadata path, the tensor names, or the reason."""
 
@@ -179,6 +180,8 @@ class Report:
     """What they were read as."""
     facts: tuple[FactReport, ...]
     """Every field of the spec with its origin."""
+    evidence: EvidenceReport | None
+    """What a sample of text showed; null where none was given."""
     spec: dict[str, Any]
     """The model that was trained."""
     target: str

@@ -2,26 +2,24 @@
 
 from __future__ import annotations
 
-from itertools import product
+from itertools import chain
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ckpt2hf.dialects import Candidate, Fact, Origin, candidates, detect, flag
-from ckpt2hf.dialects.resolve import USUAL, resolve
+from ckpt2hf.dialects import Candidate, candidates, detect
 from ckpt2hf.errors import FactsError
-from ckpt2hf.ir import parse_field, plain
-from ckpt2hf.naming import assign, to_slots
-from ckpt2hf.ops import Mosaic
+from ckpt2hf.run.readings import asked_of_code, distinct
 from ckpt2hf.verify.decide import decide
 from ckpt2hf.verify.oracle import run_reference
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Sequence
 
     from ckpt2hf.checkpoints import Checkpoint
     from ckpt2hf.dialects import Dialect, Said
     from ckpt2hf.ir import ModelSpec
+    from ckpt2hf.run.readings import Space
     from ckpt2hf.tensors import Array
 
 _TIME = 24
@@ -35,26 +33,22 @@ def ask_code(checkpoint: Checkpoint, named: Dialect | None, said: Said, target: 
     found = candidates(checkpoint, named, said.facts)
     if not found:
         return detect(checkpoint, named, said.facts)  # says what is wrong
-    readings = {f"{k}": reading for k, reading in enumerate(_readings(checkpoint, found, said))}
-    if not readings or len(readings) > _MOST:
+    spaces = [asked_of_code(checkpoint, each, said.facts) for each in found]
+    _require_answers(checkpoint, spaces)
+    total = sum(space.size for space in spaces)
+    every = distinct(chain.from_iterable(space.everything() for space in spaces)) if total <= _MOST else []
+    if not every:
         raise FactsError(
-            f"there are {len(readings)} ways to read this checkpoint, too many or too few to try",
+            f"there are {total} ways to read this checkpoint, too many or too few to try",
             where=str(checkpoint.path),
             remedies=["--set heads=N   leaves fewer"],
         )
-    specs = {key: reading.resolution.spec for key, reading in readings.items()}
-    tokens = _tokens(next(iter(specs.values())))
+    readings = {f"{k}": reading for k, reading in enumerate(every)}
+    tokens = _tokens(every[0].spec)
     logits = run_reference(target, args, checkpoint.tensors, tokens)
-    models = {}
-    for key, reading in readings.items():
-        metas = {name: ref.meta for name, ref in checkpoint.tensors.items()}
-        assignment = assign(reading.fit.layout.naming, specs[key], metas)
-        refs = {**checkpoint.tensors, **{k: checkpoint.tensors[v] for k, v in assignment.stand_ins.items()}}
-        names = [name for made in assignment.links for name in made.names]
-        models[key] = (specs[key], to_slots(assignment.links, {name: Mosaic.of(refs[name]) for name in names}))
-    decision = decide(models, logits, tokens)
+    decision = decide({key: (each.spec, each.slots) for key, each in readings.items()}, logits, tokens)
     if decision.winner is not None:
-        return readings[decision.winner]
+        return readings[decision.winner].candidate
     nearest = sorted(readings, key=lambda key: decision.fits[key].max_abs)[:3]
     what = (
         "more than one reading computes what your code computes"
@@ -63,49 +57,25 @@ def ask_code(checkpoint: Checkpoint, named: Dialect | None, said: Said, target: 
     )
     raise FactsError(
         what,
-        details=[f"{decision.fits[key].max_abs:9.2e} off   {_describe(readings[key])}" for key in nearest],
+        details=[f"{decision.fits[key].max_abs:9.2e} off   {readings[key]}" for key in nearest],
         where=f"{checkpoint.path} against {target}",
         remedies=["check that the class and --reference-args are those of the training run"],
     )
+
+
+def _require_answers(checkpoint: Checkpoint, spaces: Sequence[Space]) -> None:
+    """Refuse where something is open that could be any number, such as the longest sequence. Raises FactsError."""
+    bare = [[name for name, answers in space.answers.items() if not answers] for space in spaces]
+    if all(bare):
+        names = list(dict.fromkeys(name for each in bare for name in each))
+        raise FactsError(
+            f"code cannot be asked for {' and '.join(names)}: any number would have to be tried",
+            where=str(checkpoint.path),
+            remedies=[" ".join(f"--set {name}=N" for name in bare[0])],
+        )
 
 
 def _tokens(spec: ModelSpec) -> Array:
     """Token ids `[2, time]` over the whole vocabulary."""
     drawn: Array = np.random.default_rng(0).integers(0, spec.vocab, (2, min(spec.context, _TIME)))
     return drawn
-
-
-def _readings(checkpoint: Checkpoint, found: Sequence[Candidate], said: Said) -> Iterator[Candidate]:
-    """Every way to answer what the file leaves open, each as a complete candidate; equal functions once."""
-    seen: set[ModelSpec] = set()
-    for each in found:
-        layout = each.fit.layout
-        blank = resolve(layout, checkpoint, said.facts, asserted=False)
-        free = {q.field: list(q.choices) for q in blank.questions}
-        hidden = (name for name in layout.hidden if name not in free and _open(name, blank.facts))
-        free |= {name: [str(plain(choice)) for choice in USUAL[name]] for name in hidden}
-        if "heads" in free:
-            width = blank.facts["d_model"].value
-            free["heads"] = [str(n) for n in range(1, width + 1) if width % n == 0]
-        if _open("norm_eps", blank.facts):
-            free["norm_eps"] = [str(eps) for eps in USUAL["norm_eps"]]
-        for answers in product(*free.values()):
-            facts = {
-                name: Fact(name, parse_field(name, answer), Origin.REFERENCE, "your code")
-                for name, answer in zip(free, answers, strict=True)
-            }
-            resolution = resolve(layout, checkpoint, {**facts, **said.facts}, asserted=True)
-            made = Candidate(each.fit, resolution, each.named)
-            if made.complete and resolution.spec not in seen:
-                seen.add(resolution.spec)
-                yield made
-
-
-def _open(name: str, facts: Mapping[str, Fact]) -> bool:
-    """Whether only a dialect speaks for a field."""
-    return name in facts and facts[name].origin.is_opinion
-
-
-def _describe(reading: Candidate) -> str:
-    asked = [f for f in reading.resolution.facts.values() if f.origin is Origin.REFERENCE]
-    return " ".join(flag(f.field, f.value) for f in asked)

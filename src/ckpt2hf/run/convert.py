@@ -76,7 +76,7 @@ def convert(
         with nullcontext(sources) if sources else watched(request.source) as watch:
             with job.clock("plan"):
                 job.progress.phase("read", 0)
-                plan = make_plan(request)
+                plan = make_plan(request, job.progress)
                 _refuse_overlap(request.source, writing.out)
                 watch.watch(plan.checkpoint.files)
             if admit is None:
@@ -167,7 +167,7 @@ def _fill(directory: Path, plan: Plan, sources: Sources, job: _Job) -> Report:
 
 def again(plan: Plan, request: Request) -> dict[str, object]:
     """The flags that lead to the same plan without asking anybody again."""
-    decided = {"user", "reference"}
+    decided = {"user", "reference", "sample"}
     facts = plan.candidate.resolution.facts.values()
     spec = plan.spec.as_json()
     ids = {name: value for name, value in plan.generation_config.items() if value is not None}

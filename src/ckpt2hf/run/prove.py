@@ -43,7 +43,8 @@ def prove(
             f"{directory} holds neither model.safetensors nor pytorch_model.bin", remedies=["ckpt2hf convert"]
         )
     told.phase("read", 0)
-    plan = make_plan(_completed(request, directory / REPORT))
+    report = directory / REPORT
+    plan = make_plan(_completed(request, report), told, with_sample=not report.exists())
     prove_left_out(plan)
     if level is Level.LOGITS:
         warm_up()

@@ -29,6 +29,12 @@ class Request:
     reference: str | None = None
     """`model.py:ClassName`: the user's own code, run to decide what the file does not say."""
     reference_args: tuple[str, ...] = ()
+    sample: Path | None = None
+    """Text, or token ids, that decides what the file does not say, where the difference is significant."""
+    sample_tokenizer: Path | None = None
+    """The `tokenizer.json` for a sample of text; None for the one beside the checkpoint."""
+    sample_dtype: str | None = None
+    """`uint16` or `uint32`: what a `.bin` sample holds, where its range leaves that open."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

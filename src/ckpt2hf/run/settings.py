@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, fields, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from ckpt2hf.dialects import own_file
+from ckpt2hf.remote import joined
 from ckpt2hf.run.request import Request, Writing
 
 if TYPE_CHECKING:
@@ -25,6 +27,10 @@ class Settings:
     """Values by field, as after `--set field=`."""
     weights_key: str | None = None
     dtype: DType | None = None
+    sample: Path | None = None
+    """Text or token ids that decide, from the directory of the file that says so."""
+    sample_tokenizer: Path | None = None
+    sample_dtype: str | None = None
     level: Level | None = None
     formats: tuple[WeightFormat, ...] | None = None
     max_shard_bytes: int | None = None
@@ -42,6 +48,15 @@ class Settings:
         }
         return replace(other, **said, facts={**other.facts, **self.facts})
 
+    def placed(self, folder: Path) -> Settings:
+        """The same, said by a file in this folder: its paths begin there."""
+        places: dict[str, Any] = {
+            name: folder / at for name in ("sample", "sample_tokenizer") if (at := getattr(self, name))
+        }
+        if self.dialect is not None and own_file(self.dialect) is not None:
+            places["dialect"] = joined(folder, str(self.dialect).removeprefix("./"))
+        return replace(self, **places)
+
     def request(self, source: Path) -> Request:
         """The checkpoint at a path, with what is said about it."""
         return Request(
@@ -50,6 +65,9 @@ class Settings:
             facts=tuple(f"{name}={value}" for name, value in self.facts.items()),
             weights_key=self.weights_key,
             dtype=self.dtype,
+            sample=self.sample,
+            sample_tokenizer=self.sample_tokenizer,
+            sample_dtype=self.sample_dtype,
         )
 
     def writing(self, out: Path, *, threads: int = 0) -> Writing:

@@ -105,13 +105,13 @@ def _valid(path: Path, content: Mapping[str, Any]) -> SettingsFile:
     except ValidationError as error:
         raise _refused(path, content, error) from error
     entries = tuple(
-        Entry(number, Pattern.of(each.path, path.parent), each.name, each.settings(path.parent))
+        Entry(number, Pattern.of(each.path, path.parent), each.name, each.settings.placed(path.parent))
         for number, each in enumerate(parsed.checkpoint, 1)
     )
     exact: dict[Parts, tuple[Entry, ...]] = {}
     for entry in entries:
         exact[entry.pattern.exact] = (*exact.get(entry.pattern.exact, ()), entry)
-    return SettingsFile(path, parsed.settings(path.parent), entries, parsed.batch, exact)
+    return SettingsFile(path, parsed.settings.placed(path.parent), entries, parsed.batch, exact)
 
 
 def _refused(path: Path, content: Mapping[str, Any], error: ValidationError) -> UsageError:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import difflib
-from typing import TYPE_CHECKING, Annotated, Any
+from pathlib import Path
+from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
@@ -11,16 +12,13 @@ from ckpt2hf.dialects import TOKEN_IDS, dialects, own_file, said_in_file
 from ckpt2hf.errors import UsageError
 from ckpt2hf.ir import FIELDS
 from ckpt2hf.output import WeightFormat
-from ckpt2hf.remote import joined
 from ckpt2hf.run import units
 from ckpt2hf.run.settings import Settings
 from ckpt2hf.tensors import DType  # noqa: TC001 - pydantic reads the annotations
 from ckpt2hf.verify import Level
 
-if TYPE_CHECKING:
-    from pathlib import Path
-
 MAX_RETRIES = 100
+SAMPLE_TYPES = ("uint16", "uint32")
 
 
 def near(word: str, known: list[str]) -> str:
@@ -70,6 +68,16 @@ def _facts(value: object) -> dict[str, str]:
 
 def _dtype(value: object) -> DType:
     return units.number_type(_text(value))
+
+
+def _path(value: object) -> Path:
+    return Path(_text(value))
+
+
+def _sample_dtype(value: object) -> str:
+    if value not in SAMPLE_TYPES:
+        raise ValueError(f"{shown(value)} is none of {', '.join(SAMPLE_TYPES)}")
+    return str(value)
 
 
 def _level(value: object) -> Level:
@@ -147,6 +155,9 @@ class Words(_Table):
     weights_key: Annotated[str | None, BeforeValidator(_text)] = None
     facts: Annotated[dict[str, str], BeforeValidator(_facts), Field(alias="set")] = Field(default_factory=dict)
     dtype: Annotated[DType | None, BeforeValidator(_dtype)] = None
+    sample: Annotated[Path | None, BeforeValidator(_path)] = None
+    sample_tokenizer: Annotated[Path | None, BeforeValidator(_path)] = None
+    sample_dtype: Annotated[str | None, BeforeValidator(_sample_dtype)] = None
     verify: Annotated[Level | None, BeforeValidator(_level)] = None
     formats: Annotated[tuple[WeightFormat, ...] | None, BeforeValidator(_formats)] = None
     max_shard_size: Annotated[int | None, BeforeValidator(_size)] = None
@@ -154,16 +165,17 @@ class Words(_Table):
     timeout: Annotated[float | None, BeforeValidator(_time)] = None
     retries: Annotated[int | None, BeforeValidator(_retries)] = None
 
-    def settings(self, folder: Path) -> Settings:
-        """The same as settings; a dialect file is looked for from the folder of the file that names it."""
-        named: str | Path | None = self.dialect
-        if self.dialect is not None and own_file(self.dialect) is not None:
-            named = joined(folder, self.dialect.removeprefix("./"))
+    @property
+    def settings(self) -> Settings:
+        """The same as settings."""
         return Settings(
-            dialect=named,
+            dialect=self.dialect,
             facts=self.facts,
             weights_key=self.weights_key,
             dtype=self.dtype,
+            sample=self.sample,
+            sample_tokenizer=self.sample_tokenizer,
+            sample_dtype=self.sample_dtype,
             level=self.verify,
             formats=self.formats,
             max_shard_bytes=self.max_shard_size,

@@ -1,0 +1,159 @@
+"""The files a sample can be in: token ids as `.bin`, `.npy` or `.pt`, or text with a tokenizer."""
+
+from __future__ import annotations
+
+import codecs
+import json
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ckpt2hf.checkpoints import read_tree
+from ckpt2hf.errors import CheckpointError, NotFoundError, UsageError
+from ckpt2hf.tensors import TensorRef
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from ckpt2hf.tensors import Array
+
+TYPES = {"uint16": "<u2", "uint32": "<u4"}
+"""What `--sample-dtype` takes."""
+MOST_TEXT = 1 << 20
+"""Bytes of a text that are read, from its beginning: more tokens than are ever used."""
+_LOOKED_AT = 1 << 20
+"""Bytes of a `.bin` whose range decides its type."""
+TOKENIZER = "tokenizer.json"
+_MATRIX = 2
+_FORMATS = "a sample is text (UTF-8), or token ids in a .bin, .npy or .pt"
+
+
+def read_binary(path: Path, dtype: str | None, vocab: int) -> Array:
+    """The ids `[1, tokens]` of a file of little-endian uint16 or uint32, which its range decides. Raises UsageError."""
+    _there(path)
+    if dtype is not None and dtype not in TYPES:
+        raise UsageError(f"--sample-dtype takes uint16 or uint32, not {dtype}", where=str(path))
+    size = path.stat().st_size
+    kind = dtype or _type(path, size, vocab)
+    width = np.dtype(TYPES[kind]).itemsize
+    if size % width or not size:
+        raise UsageError(f"a file of {size} bytes does not hold {kind} token ids", where=str(path))
+    ids: Array = np.memmap(path, TYPES[kind], "r")
+    return ids[None]
+
+
+def _type(path: Path, size: int, vocab: int) -> str:
+    """The type by which all ids are in the vocabulary. Raises UsageError where both or neither are."""
+    with path.open("rb") as file:
+        head = file.read(_LOOKED_AT)
+    head = head[: len(head) // 4 * 4]
+    halves = np.frombuffer(head, "<u2")
+    high = (vocab - 1) >> 16
+    long = size % 4 == 0 and bool((np.frombuffer(head, "<u4") < vocab).all())
+    short = bool((halves < vocab).all())
+    # The upper halves of uint32 ids are tiny. Only where the lower ones are as tiny could it be uint16 as well.
+    if long and (not short or bool((halves[::2] > high).any())):
+        return "uint32"
+    if short and not long:
+        return "uint16"
+    what = "could be uint16 or uint32" if long else f"is neither uint16 nor uint32 ids below {vocab}"
+    remedies = [f"--sample-dtype {name}" for name in TYPES] if long else ["another file: .npy says what it holds"]
+    raise UsageError(f"{path.name} {what}", where=str(path), remedies=remedies)
+
+
+def read_array(path: Path) -> Array:
+    """The ids of a `.npy`: rows of a matrix are stretches of text. Raises UsageError, NotFoundError."""
+    _there(path)
+    try:
+        ids = np.load(path, mmap_mode="r", allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise UsageError(f"{path.name} is not a .npy of numbers: {error}", where=str(path)) from error
+    return _rows(np.asarray(ids), path)
+
+
+def read_tensor(path: Path) -> Array:
+    """The ids of the only tensor of integers in a `.pt`, which is read without executing anything in it."""
+    _there(path)
+    try:
+        tree = read_tree(path)
+    except CheckpointError as error:
+        raise UsageError(
+            f"{path.name} cannot be read: {error.what}", details=error.details, where=str(path), remedies=[_FORMATS]
+        ) from error
+    found = [ref for ref in _tensors(tree) if np.issubdtype(ref.meta.dtype.numpy, np.integer)]
+    if len(found) != 1:
+        raise UsageError(
+            f"{path.name} holds {len(found)} tensors of integers, not one",
+            where=str(path),
+            remedies=["torch.save(ids, 'sample.pt')"],
+        )
+    return _rows(found[0].load(), path)
+
+
+def _tensors(tree: object) -> Iterator[TensorRef]:
+    """The tensors at the top of a tree, or right below it."""
+    if isinstance(tree, TensorRef):
+        yield tree
+    parts = tree.values() if isinstance(tree, dict) else tree if isinstance(tree, list | tuple) else ()
+    yield from (part for part in parts if isinstance(part, TensorRef))
+
+
+def _rows(ids: Array, path: Path) -> Array:
+    if not np.issubdtype(ids.dtype, np.integer) or ids.ndim not in (1, _MATRIX) or not ids.size:
+        shape = "x".join(map(str, ids.shape)) or "no"
+        raise UsageError(
+            f"{path.name} holds {shape} values of type {ids.dtype}, not a row or rows of token ids", where=str(path)
+        )
+    return ids if ids.ndim == _MATRIX else ids[None]
+
+
+def read_text(path: Path, tokenizer: Path | None, folder: Path) -> tuple[Array, Path]:
+    """The ids `[1, tokens]` of the beginning of a text, and the tokenizer that made them. Raises UsageError."""
+    _there(path)
+    with path.open("rb") as file:
+        data = file.read(MOST_TEXT + 1)
+    try:
+        text = codecs.getincrementaldecoder("utf-8-sig")().decode(data[:MOST_TEXT], final=len(data) <= MOST_TEXT)
+    except UnicodeDecodeError as error:
+        raise UsageError(f"{path.name} is not text in UTF-8", where=str(path), remedies=[_FORMATS]) from error
+    if "\0" in text:
+        raise UsageError(f"{path.name} is not text: it holds NUL bytes", where=str(path), remedies=[_FORMATS])
+    at = tokenizer or folder / TOKENIZER
+    if tokenizer is None and not at.is_file():
+        raise UsageError(
+            f"text needs the tokenizer of the training run, and there is no {TOKENIZER} beside the checkpoint",
+            where=str(path),
+            remedies=["--sample-tokenizer path/to/tokenizer.json", "token ids in a .bin, .npy or .pt instead of text"],
+        )
+    ids: Array = np.array(_tokenizer(at).encode(text, add_special_tokens=False).ids, np.int64)
+    return ids[None], at
+
+
+def _tokenizer(path: Path) -> Any:  # noqa: ANN401 - a class of a library that is imported here only
+    """The tokenizer of a `tokenizer.json`, which is data. Raises UsageError, NotFoundError."""
+    _there(path)
+    if find_spec("tokenizers") is None:
+        raise UsageError("text needs the package tokenizers", remedies=["pip install tokenizers"])
+    from tokenizers import Tokenizer  # noqa: PLC0415 - only on this explicit request
+
+    try:
+        with path.open("rb") as file:
+            settings = file.read().decode("utf-8")
+        json.loads(settings)
+        made = Tokenizer.from_str(settings)
+    except Exception as error:  # tokenizers raises nothing narrower
+        raise UsageError(
+            f"{path.name} is no tokenizer of the tokenizers library: {error}",
+            where=str(path),
+            remedies=["Tokenizer.save('tokenizer.json') writes one"],
+        ) from error
+    made.no_truncation()
+    made.no_padding()
+    return made
+
+
+def _there(path: Path) -> None:
+    if not path.is_file():
+        raise NotFoundError(f"there is no file {path}", remedies=["--sample FILE", _FORMATS])
