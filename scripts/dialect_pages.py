@@ -17,19 +17,23 @@ if TYPE_CHECKING:
 
 def dialect_rows() -> str:
     """The dialects in a table, for README.md."""
-    rows = (
-        (f"`{d.id}`", plain_text(d.title), plain_text(layout.title), asked(layout))
-        for d in dialects()
-        for layout in d.layout
-    )
-    return table(("dialect", "codebase", "files of", "asked for, unless the file shows it"), rows)
+    rows = ((f"`{d.id}`", plain_text(d.title), becomes(d), asked(d)) for d in dialects())
+    return table(("dialect", "codebase", "becomes", "asked for, unless the file shows it"), rows)
 
 
-def asked(layout: Layout) -> str:
+def becomes(dialect: Dialect) -> str:
+    """The architectures of a dialect; of a codebase that is only refused, that."""
+    names = dict.fromkeys(layout.target or dialect.target for layout in dialect.layout if layout.refuse is None)
+    some = "; some refused" if names and any(layout.refuse for layout in dialect.layout) else ""
+    return ", ".join(f"`{name}`" for name in names) + some if names else "refused, with the reason"
+
+
+def asked(dialect: Dialect) -> str:
     """The facts that a person is asked for when nothing in the file shows them."""
-    if layout.refuse is not None:
-        return "refused"
-    return ", ".join(f"`{name}`" for name, sources in layout.facts.items() if any(s.ask for s in sources)) or "nothing"
+    names = dict.fromkeys(
+        name for layout in dialect.layout for name, sources in layout.facts.items() if any(s.ask for s in sources)
+    )
+    return ", ".join(f"`{name}`" for name in names) or "nothing"
 
 
 def every_dialect() -> str:
