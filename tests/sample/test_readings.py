@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from ckpt2hf.checkpoints import open_checkpoint
-from ckpt2hf.dialects import candidates, said_on_command_line
+from ckpt2hf.dialects import candidates, dialect, said_on_command_line
 from ckpt2hf.dialects.usual import DIVISORS, NUMBERS, TOGETHER, group, usual
 from ckpt2hf.ir import FIELDS, parse_field
 from ckpt2hf.run import readings
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 def space(trained: Any) -> Space:
     """The fused model with nothing but its dialect known."""
     checkpoint = open_checkpoint(trained.six)
-    (candidate,) = candidates(checkpoint, "nanogpt", {})
+    (candidate,) = candidates(checkpoint, dialect("nanogpt"), {})
     return asked_of_sample(checkpoint, candidate, {})
 
 
@@ -36,7 +36,7 @@ def test_every_number_says_where_it_comes_from() -> None:
 
 
 def test_an_enumeration_needs_no_entry_and_any_number_has_none() -> None:
-    assert usual("final_norm", {}) == ("True", "False")
+    assert usual("final_norm", {}) == ("true", "false")
     assert usual("activation", {}) == ("gelu", "gelu_tanh", "relu", "silu")
     assert usual("d_ff", {"d_model": 48}) == ()
     assert usual("heads", {}) == ()
@@ -48,7 +48,7 @@ def test_a_question_without_answers_is_not_answered_by_what_the_dialect_says(
 ) -> None:
     monkeypatch.setattr(readings, "usual", lambda _field, _known: ())
     checkpoint = open_checkpoint(trained.six)
-    (candidate,) = candidates(checkpoint, "nanogpt", {})
+    (candidate,) = candidates(checkpoint, dialect("nanogpt"), {})
     assert asked_of_sample(checkpoint, candidate, {}).answers["heads"] == ()
 
 
@@ -81,7 +81,7 @@ def test_answers_that_do_not_fit_are_no_reading(space: Space) -> None:
 def test_one_head_makes_both_scales_the_same_function(trained: Any) -> None:
     checkpoint = open_checkpoint(trained.six)
     said = said_on_command_line(["attention_scale=d_model**-0.5"])
-    (candidate,) = candidates(checkpoint, "nanogpt", said.facts)
+    (candidate,) = candidates(checkpoint, dialect("nanogpt"), said.facts)
     space = asked_of_sample(checkpoint, candidate, said.facts)
     every = list(space.everything())
     assert (len(every), len(distinct(every))) == (40, 38)
@@ -94,7 +94,7 @@ def test_one_head_makes_both_scales_the_same_function(trained: Any) -> None:
 
 def test_code_is_asked_about_eps_as_well(trained: Any) -> None:
     checkpoint = open_checkpoint(trained.six)
-    (candidate,) = candidates(checkpoint, "nanogpt", {})
+    (candidate,) = candidates(checkpoint, dialect("nanogpt"), {})
     space = asked_of_code(checkpoint, candidate, {})
     assert set(space.answers) == {"heads", "activation", "norm_eps"}
     assert "1e-05" in space.answers["norm_eps"]

@@ -66,8 +66,8 @@ def _candidate(candidate: Candidate, checkpoint: Checkpoint) -> Iterator[tuple[s
     yield from fact_rows("if named", fact_reports(settled))
     missing = [question for question in resolution.questions if not question.if_named]
     for question in missing:
-        yield "missing", f"{question.field:16}  {question.text}", "yellow"
-        yield from (("", f"{'':16}  {answer}".rstrip(), "") for answer in _answers(question))
+        yield "missing", f"{question.field:18}  {question.text}", "yellow"
+        yield from (("", f"{'':18}  {answer}".rstrip(), "") for answer in _answers(question))
     for conflict in resolution.conflicts:
         yield "conflict", conflict, "red"
     if not resolution.conflicts:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from rich.text import Text
 
 from ckpt2hf.cli.console import ERR, OUT, rows
+from ckpt2hf.ir import written
 from ckpt2hf.report import evidence_lines
 from ckpt2hf.report.wording import size
 
@@ -51,7 +52,7 @@ def _use(output: str) -> str:
 def fact_rows(label: str, facts: Iterable[FactReport]) -> Iterator[tuple[str, str, str]]:
     """A table of facts: field, value, where it comes from; without what every model of the family has."""
     for k, fact in enumerate(fact for fact in facts if fact.origin != "family"):
-        yield label if k == 0 else "", f"{fact.field:16}  {fact.value!s:15}  {fact.origin}: {fact.where}", ""
+        yield label if k == 0 else "", f"{fact.field:18}  {written(fact.value):15}  {fact.origin}: {fact.where}", ""
 
 
 def evidence_rows(evidence: EvidenceReport | None) -> Iterator[tuple[str, str, str]]:

@@ -6,7 +6,7 @@ import enum
 from dataclasses import dataclass
 from typing import Any
 
-from ckpt2hf.ir import plain
+from ckpt2hf.ir import written
 
 
 class Origin(enum.Enum):
@@ -56,7 +56,7 @@ class Fact:
 
     def __str__(self) -> str:
         """Such as `heads = 12 (metadata: model_args.n_head)`."""
-        return f"{self.field} = {plain(self.value)} ({self.origin.value}: {self.where})"
+        return f"{self.field} = {written(self.value)} ({self.origin.value}: {self.where})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,5 +78,5 @@ class Question:
 
 def flag(field: str, value: object) -> str:
     """The `--set` for a value, quoted where a shell would otherwise touch it."""
-    text = f"{field}={plain(value)}"
+    text = f"{field}={written(value)}"
     return f"--set '{text}'" if "*" in text else f"--set {text}"

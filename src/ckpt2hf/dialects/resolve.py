@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from ckpt2hf.dialects.evidence import Evidence
 from ckpt2hf.dialects.fact import Fact, Origin, Question
 from ckpt2hf.dialects.usual import OFFERED
-from ckpt2hf.ir import FIELDS, ModelSpec, plain
+from ckpt2hf.ir import FIELDS, ModelSpec, written
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -42,7 +42,8 @@ def resolve(layout: Layout, checkpoint: Checkpoint, said: Mapping[str, Fact], *,
     # A fact may be derived from others, in any order: heads from the width of a head, or the width from the heads.
     while state.settle():
         pass
-    return Resolution(state.facts, tuple(state.open_questions()), tuple(state.conflicts()))
+    facts = {name: state.facts[name] for name in FIELDS if name in state.facts}
+    return Resolution(facts, tuple(state.open_questions()), tuple(state.conflicts()))
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,17 +75,17 @@ class _State:
         found = [fact for source in sources if (fact := self.evidence.find(name, source, self.known))]
         if name in self.layout.facts:
             return found
-        return [replace(f, origin=Origin.FAMILY) if f.origin is Origin.DIALECT else f for f in found]
+        return [replace(fact, origin=Origin.FAMILY) for fact in found]
 
     def _settle(self, name: str) -> None:
         found = self._found(name)
         said = self.said.get(name)
         if said:
             doubted = next((f for f in found if f.origin.is_opinion and f.value != said.value), None)
-            instead = f", instead of {plain(doubted.value)} ({doubted.where})" if doubted and self.asserted else ""
+            instead = f", instead of {written(doubted.value)} ({doubted.where})" if doubted and self.asserted else ""
             self.facts[name] = replace(said, where=f"{said.where}{instead}")
         elif found and self._is_doubtful(name, found):
-            text = f"{plain(found[0].value)} in this codebase ({found[0].where}); others with these names differ"
+            text = f"{written(found[0].value)} in this codebase ({found[0].where}); others with these names differ"
             self.doubtful[name] = Question(name, text, _usual(name), found[0])
         elif found:
             # Only a first constant whose condition holds speaks for the dialect; the file's own words come before it.
@@ -124,14 +125,14 @@ class _State:
             yield f"{said} contradicts {against}"
         doubted = next((f for f in found if f.origin.is_opinion and f.value != said.value), None)
         if doubted and not self.asserted:
-            yield f"{said} is not what this dialect does: {plain(doubted.value)} ({doubted.where})"
+            yield f"{said} is not what this dialect does: {written(doubted.value)} ({doubted.where})"
 
     def _underived(self, name: str) -> Iterator[str]:
         """Answers that do not fit together."""
         for source in self.layout.sources(name):
             operands = {other: self.known(other) for other in source.operands}
             if operands and None not in operands.values() and not any(s.ask for s in self.layout.sources(name)):
-                given = " and ".join(f"{other} = {plain(value)}" for other, value in operands.items())
+                given = " and ".join(f"{other} = {written(value)}" for other, value in operands.items())
                 yield f"{name} does not follow from {given}: {_derivation(source)} is no whole number"
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ckpt2hf.ir import choices, plain
+from ckpt2hf.ir import choices, written
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -33,6 +33,7 @@ NUMBERS: Mapping[str, Usual] = {
 """Fields that take a number, with the numbers to try. A field of another kind needs no entry: see `usual`."""
 
 CHOICES: Mapping[str, tuple[str, ...]] = {
+    "activation": ("gelu", "gelu_tanh", "relu", "silu"),
     "attention_scale": ("head_dim**-0.5", "d_model**-0.5"),
     "norm_placement": ("pre", "post"),
     "rope_layout": ("halves", "pairs"),
@@ -58,7 +59,7 @@ def usual(field: str, known: Mapping[str, object]) -> tuple[str, ...]:
         return tuple(str(n) for n in range(1, whole + 1) if whole % n == 0) if isinstance(whole, int) else ()
     if field in CHOICES:
         return CHOICES[field]
-    return tuple(str(plain(choice)) for choice in choices(field))
+    return tuple(written(choice) for choice in choices(field))
 
 
 def group(field: str) -> tuple[str, ...]:
@@ -69,6 +70,5 @@ def group(field: str) -> tuple[str, ...]:
 OFFERED: Mapping[str, tuple[str, ...]] = {
     **CHOICES,
     **{field: each.answers for field, each in NUMBERS.items()},
-    "activation": usual("activation", {}),
 }
 """What a person is offered as the answer to a question, where a dialect names no answers."""

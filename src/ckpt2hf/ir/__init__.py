@@ -2,7 +2,7 @@
 
 from ckpt2hf.ir.slots import slots
 from ckpt2hf.ir.spec import FIELDS, ModelSpec
-from ckpt2hf.ir.text import accepts, choices, parse_field, plain
+from ckpt2hf.ir.text import accepts, choices, parse_field, plain, written
 from ckpt2hf.ir.values import (
     Activation,
     Factor,
@@ -34,4 +34,5 @@ __all__ = [
     "parse_field",
     "plain",
     "slots",
+    "written",
 ]

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from ckpt2hf.ir.text import plain
+from ckpt2hf.ir.text import written
 from ckpt2hf.ir.values import Factor, Mlp, Norm, NormPlacement, Position, QkNorm, RopeLayout, RopeScaling
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ def nonsense(spec: ModelSpec) -> Iterator[str]:
         yield f"norm_eps is {spec.norm_eps}, it must lie between 0 and 1"
     for name, neutral, applies, why in UNLESS:
         if getattr(spec, name) != neutral and not applies(spec):
-            yield f"{name} is {plain(getattr(spec, name))}, but {why}"
+            yield f"{name} is {written(getattr(spec, name))}, but {why}"
     yield from _lengths(spec)
     yield from _rope(spec)
     yield from _structure(spec)

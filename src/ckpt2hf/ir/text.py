@@ -19,12 +19,24 @@ from ckpt2hf.ir.values import (
     RopeScaling,
 )
 
+_EXACT = 1e15
+"""Whole floats below it are written without an exponent."""
+
 
 def plain(value: object) -> Any:  # noqa: ANN401 - a JSON scalar
     """A field's value as JSON writes it."""
     if isinstance(value, enum.Enum):
         return value.value
     return value.text if isinstance(value, Factor | RopeScaling | LayerPattern) else value
+
+
+def written(value: object) -> str:
+    """A field's value as a person writes it: `true`, `1e-05`, `1000000`, `head_dim**-0.5`."""
+    simple = plain(value)
+    if isinstance(simple, bool):
+        return str(simple).lower()
+    whole = isinstance(simple, float) and simple.is_integer() and abs(simple) < _EXACT
+    return str(int(simple)) if whole else str(simple)
 
 
 def parse_field(name: str, value: object) -> Any:  # noqa: ANN401 - the field decides the type

@@ -78,7 +78,7 @@ def _rewrite(target: Target, spec: ModelSpec, slots: Mapping[str, Mosaic], *, wh
     if left:
         raise UnsupportedError(
             f"{target.hf_class} cannot express this model",
-            details=[f"{asked.get(p.field, p).field:16} {asked.get(p.field, p).message}" for p in left],
+            details=[f"{asked.get(p.field, p).field:18} {asked.get(p.field, p).message}" for p in left],
             where=where,
             remedies=["no stock class is known for it; it needs custom modelling code, which ckpt2hf does not write"],
         )

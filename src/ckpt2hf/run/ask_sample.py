@@ -10,7 +10,7 @@ from ckpt2hf.dialects import Candidate, Fact, Origin, candidates, detect
 from ckpt2hf.dialects.resolve import resolve
 from ckpt2hf.dialects.weighing import Weighing
 from ckpt2hf.errors import Ckpt2hfError
-from ckpt2hf.ir import plain
+from ckpt2hf.ir import written
 from ckpt2hf.run.reading_search import Readings
 from ckpt2hf.run.readings import asked_of_sample, spelled
 from ckpt2hf.run.sample_refusals import abstained, contradicted, not_decided
@@ -146,7 +146,7 @@ def _judged(asked: Asked, readings: Readings, outcome: Outcome, weighing: Weighi
 
 
 def _value(reading: Reading, name: str) -> str:
-    return str(plain(getattr(reading.spec, name)))
+    return written(getattr(reading.spec, name))
 
 
 def _candidate(asked: Asked, reading: Reading, weighing: Weighing) -> Candidate:

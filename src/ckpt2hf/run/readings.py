@@ -12,7 +12,7 @@ from ckpt2hf.dialects import Candidate, Fact, Origin, flag
 from ckpt2hf.dialects.resolve import resolve
 from ckpt2hf.dialects.usual import group, usual
 from ckpt2hf.errors import MappingError
-from ckpt2hf.ir import parse_field, plain
+from ckpt2hf.ir import parse_field, written
 from ckpt2hf.naming import assign, to_slots
 from ckpt2hf.ops import Mosaic
 
@@ -191,7 +191,7 @@ def asked_of_sample(checkpoint: Checkpoint, each: Candidate, said: Mapping[str, 
 
 def spelled(fact: Fact) -> str:
     """A fact's value as `--set` spells it."""
-    return str(plain(fact.value))
+    return written(fact.value)
 
 
 def _ordered(field: str, answers: Iterable[str]) -> tuple[str, ...]:

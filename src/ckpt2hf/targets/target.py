@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from ckpt2hf.errors import BrokenPromiseError
-from ckpt2hf.ir import FIELDS, plain
+from ckpt2hf.ir import FIELDS, written
 from ckpt2hf.naming import Rule, pattern
 from ckpt2hf.targets.neutral import NEUTRAL
 
@@ -29,7 +29,7 @@ class Requirement:
         """What does not fit about a spec."""
         found = getattr(spec, self.field)
         if found not in self.allowed:
-            yield Problem(self.field, f"{self.field} is {plain(found)}: {self.why}")
+            yield Problem(self.field, f"{self.field} is {written(found)}: {self.why}")
 
 
 @dataclass(frozen=True, slots=True)
