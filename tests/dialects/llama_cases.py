@@ -87,9 +87,7 @@ CASES: dict[str, Case] = {
     "minimind of February 2025": Case(
         said("heads=4", "context=16", "rope_theta=1e6", dialect="minimind"), "pretrain_32.pth"
     ),
-    "minimind with experts": Case(
-        said("context=16", "experts_per_token=1", dialect="minimind"), "pretrain_32_moe.pth"
-    ),
+    "minimind with experts": Case(said("context=16", "experts_per_token=1", dialect="minimind"), "pretrain_32_moe.pth"),
     "meta-llama": Case(
         said("context=16"),
         "consolidated.00.pth",

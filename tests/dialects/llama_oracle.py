@@ -93,15 +93,24 @@ class Oracle(nn.Module):
         made.append(("final", (h.width,)))
         for i in range(h.layers):
             made += [(f"{norm} {i}", (h.width,)) for norm in ("norm1", "norm2", "norm1_out", "norm2_out")]
-            made += [(f"q {i}", (h.inner, h.width)), (f"k {i}", (h.kv_inner, h.width)), (f"v {i}", (h.kv_inner, h.width))]
+            made += [
+                (f"q {i}", (h.inner, h.width)),
+                (f"k {i}", (h.kv_inner, h.width)),
+                (f"v {i}", (h.kv_inner, h.width)),
+            ]
             made += [(f"qkv {i}", (h.inner + 2 * h.kv_inner, h.width)), (f"o {i}", (h.width, h.inner))]
             made += [(f"{p}_bias {i}", (n,)) for p, n in (("q", h.inner), ("k", h.kv_inner), ("v", h.kv_inner))]
             per = h.qk != "width"
-            made += [(f"q_norm {i}", (h.head_dim if per else h.inner,)), (f"k_norm {i}", (h.head_dim if per else h.kv_inner,))]
+            made += [
+                (f"q_norm {i}", (h.head_dim if per else h.inner,)),
+                (f"k_norm {i}", (h.head_dim if per else h.kv_inner,)),
+            ]
             made.append((f"router {i}", (h.experts, h.width)))
             for e in range(h.experts) if h.experts else [None]:
                 at = f"{i}" if e is None else f"{i} {e}"
-                made += [(f"{p} {at}", (h.hidden, h.width)) for p in ("gate", "up")] + [(f"down {at}", (h.width, h.hidden))]
+                made += [(f"{p} {at}", (h.hidden, h.width)) for p in ("gate", "up")] + [
+                    (f"down {at}", (h.width, h.hidden))
+                ]
         return made
 
     def _path(self, part: str) -> str:
@@ -165,7 +174,11 @@ class Oracle(nn.Module):
         if not h.by_group:
             return list(fused.split([h.inner, h.kv_inner, h.kv_inner]))
         groups = fused.view(h.kv_heads, h.heads // h.kv_heads + 2, h.head_dim, h.width)
-        return [groups[:, :-2].reshape(-1, h.width), groups[:, -2].reshape(-1, h.width), groups[:, -1].reshape(-1, h.width)]
+        return [
+            groups[:, :-2].reshape(-1, h.width),
+            groups[:, -2].reshape(-1, h.width),
+            groups[:, -1].reshape(-1, h.width),
+        ]
 
     def _attention(self, i: int, x: torch.Tensor) -> torch.Tensor:
         h, time = self.habits, x.shape[1]

@@ -196,9 +196,7 @@ def verify(
     asked = o.request(against, dialect, facts, weights_key, (reference, reference_args))
     with shown(quiet=quiet or as_json) as progress:
         workers = Writing(out=directory, threads=threads).workers
-        verdict = prove(
-            directory, asked, Level(level.value), threads=workers, python_5x=python_5x, progress=progress
-        )
+        verdict = prove(directory, asked, Level(level.value), threads=workers, python_5x=python_5x, progress=progress)
     if as_json:
         show_json(plain_tree(verdict))
     else:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from ckpt2hf.run.request import Progress, Request
 
 
-def prove(  # noqa: PLR0913 - what is left out has a default
+def prove(
     directory: Path,
     request: Request,
     level: Level,

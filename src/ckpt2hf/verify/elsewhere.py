@@ -118,7 +118,9 @@ class Elsewhere:
             raise VerificationError(
                 f"{self.python} gave no comparison, and ended with status {done.returncode}",
                 details=last,
-                remedies=[f"install torch, transformers, safetensors, numpy and pydantic there, or give {OPTION} another"],
+                remedies=[
+                    f"install torch, transformers, safetensors, numpy and pydantic there, or give {OPTION} another"
+                ],
             )
         found = json.loads(answer.read_text(encoding="utf-8"))
         if _numbers(found["transformers"]) < _numbers(self.target.transformers):
