@@ -91,7 +91,8 @@ def _extra(dtype: DType) -> np.dtype[Any]:
     """A type that NumPy lacks. An interpreter that only compares float32 does without the library."""
     import ml_dtypes  # noqa: PLC0415
 
-    return np.dtype(getattr(ml_dtypes, _EXTRA[dtype]))
+    made: np.dtype[Any] = np.dtype(getattr(ml_dtypes, _EXTRA[dtype]))
+    return made
 
 
 _TORCH: dict[DType, str] = {

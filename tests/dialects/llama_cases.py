@@ -96,7 +96,7 @@ CASES: dict[str, Case] = {
     "mistral-inference": Case(
         said("context=16"),
         "consolidated.00.pth",
-        beside={"params.json": {**SIZES, "head_dim": 6, "hidden_dim": 44, "rope_theta": 1e6, "vocab_size": VOCAB}},
+        beside={"params.json": {**SIZES, "head_dim": 10, "hidden_dim": 44, "rope_theta": 1e6, "vocab_size": VOCAB}},
     ),
     "lingua": Case(
         said(),

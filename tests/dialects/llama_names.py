@@ -187,7 +187,7 @@ HABITS: dict[str, tuple[dict[str, str], Habits]] = {
     "minimind of February 2025": (META, replace(LLAMA, theta=1e6, tied=True)),
     "minimind with experts": (MINIMIND_MOE, replace(QWEN, experts=4, chosen=1, tied=True)),
     "meta-llama": (META, replace(LLAMA, theta=5e5, stretch=(8, 1, 4, 8192))),
-    "mistral-inference": (META, replace(LLAMA, head_dim=6, theta=1e6)),
+    "mistral-inference": (META, replace(LLAMA, head_dim=10, theta=1e6)),
     "lingua": (LINGUA, replace(LLAMA, theta=5e5, tied=True)),
     "torchtitan": (META, replace(LLAMA, theta=5e5)),
     "torchtitan of 2026": (TITAN, replace(LLAMA, theta=5e5)),

@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
-    from ckpt2hf.tensors import Array, TensorRef
+    from ckpt2hf.tensors import Array, Stored
 
 _TABLE = 2
 _ROUND = 1e-4
 """How far the number that float32 gives may lie from the round one that somebody wrote (measured: up to 1e-5)."""
 
 
-def rope_base(ref: TensorRef) -> float | None:
+def rope_base(ref: Stored) -> float | None:
     """The base, rounded to the three digits that people write; None where the tensor shows no such number."""
     shape = ref.meta.shape
     if len(shape) == 1 and shape[0] > 1:
