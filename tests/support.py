@@ -111,8 +111,12 @@ SOURCES = {
     "meta_llama3": "consolidated.00.pth",
     "minimind2_apr2025": "pretrain_64.pth",
     "minimind3": "pretrain_64.pth",
+    "nanochat_2026": "base_checkpoints/d3/model_000010.pt",
 }
 """What is read of a golden case, where that is not checkpoint.pt; an empty text is the whole folder."""
+
+REFUSED = frozenset({"nanochat_2026"})
+"""Golden cases that no class computes."""
 
 MUTANTS = "mutants"
 """The property of a test's report that holds its tally."""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import torch
+
 from dialects.llama_oracle import VOCAB, Habits
 
 
@@ -176,6 +178,8 @@ QWEN3_MOE = {
     "down": "trf_blocks.{i}.ff.fc3.{e}.weight",
 }
 
+ROOT = float(torch.tensor(32**0.5))
+"""What multiplies embeddings, rounded as torch rounds it."""
 LLAMA = Habits()
 MHA = replace(LLAMA, kv_heads=4)
 HALVES = replace(LLAMA, pairs=False)
@@ -198,13 +202,13 @@ HABITS: dict[str, tuple[dict[str, str], Habits]] = {
     "litgpt": (LITGPT, HALVES),
     "litgpt, legacy": (LITGPT_LEGACY, replace(HALVES, by_group=True)),
     "litgpt with norms of q and k": (LITGPT_QK, replace(QWEN, head_dim=6)),
-    "litgpt, Gemma": (LITGPT, replace(HALVES, plus_one=True, times=32**0.5, act="gelu_tanh", tied=True)),
+    "litgpt, Gemma": (LITGPT, replace(HALVES, plus_one=True, times=ROOT, act="gelu_tanh", tied=True)),
     "tinyllama": (TINYLLAMA, replace(HALVES, by_group=True)),
     "lit-llama": (LIT_LLAMA, MHA),
     "smolgpt": (SMOLGPT, replace(MHA, pairs=False, minus=True, on_heads=True, eps=EPS_NONE, tied=True)),
     "qwen3-from-scratch": (
         ON_HEADS,
-        replace(QWEN, kv_heads=4, minus=True, on_heads=True, theta=1e4, times=32**0.5, tied=True),
+        replace(QWEN, kv_heads=4, minus=True, on_heads=True, theta=1e4, times=ROOT, tied=True),
     ),
     "nanochat": (
         NANOCHAT,
@@ -221,7 +225,7 @@ HABITS: dict[str, tuple[dict[str, str], Habits]] = {
             plus_one=True,
             placement="sandwich",
             act="gelu_tanh",
-            times=32**0.5,
+            times=ROOT,
             slides="ssf",
             window=5,
             local_theta=1e4,

@@ -207,8 +207,10 @@ class Oracle(nn.Module):
         """`[batch, time, heads, head_dim]`, turned as complex numbers."""
         h = self.habits
         theta = h.local_theta if local and h.local_theta is not None else h.theta
-        speeds = torch.tensor([self._speed(theta ** (-2 * j / h.head_dim)) for j in range(h.head_dim // 2)])
-        at = torch.arange(x.shape[2 if h.on_heads else 1], dtype=torch.float32)
+        speeds = torch.tensor(
+            [self._speed(theta ** (-2 * j / h.head_dim)) for j in range(h.head_dim // 2)], dtype=x.dtype
+        )
+        at = torch.arange(x.shape[2 if h.on_heads else 1], dtype=x.dtype)
         angles = torch.outer(at, speeds) * (-1 if h.minus else 1)
         angles = angles[None, None] if h.on_heads else angles[None, :, None]
         turn = torch.polar(torch.ones_like(angles), angles)
