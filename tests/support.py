@@ -95,7 +95,9 @@ EVERY_FLAGS: dict[str, dict[str, Any]] = {
     **FLAGS,
     "lfs_llama3": {"facts": ("heads=4", "context=64", "rope_theta=10000", "rope_scaling=llama3:8,1,4,64")},
     "lfs_qwen3": {"facts": ("context=64",)},
+    "litgpt_llama": {},
     "llama2c": {},
+    "meta_llama3": {"facts": ("context=64",)},
     "minimind2_apr2025": {"dialect": "minimind", "facts": ("heads=4", "context=64")},
     "minimind3": {"dialect": "minimind", "facts": ("context=64",)},
 }
@@ -105,10 +107,16 @@ SOURCES = {
     "az50_v2_accelerate_dir": "best_model",
     "lfs_llama3": "model.pth",
     "lfs_qwen3": "model.pth",
+    "litgpt_llama": "lit_model.pth",
+    "meta_llama3": "consolidated.00.pth",
     "minimind2_apr2025": "pretrain_64.pth",
     "minimind3": "pretrain_64.pth",
+    "nanochat_2026": "base_checkpoints/d3/model_000010.pt",
 }
 """What is read of a golden case, where that is not checkpoint.pt; an empty text is the whole folder."""
+
+REFUSED = frozenset({"nanochat_2026"})
+"""Golden cases that no class computes."""
 
 MUTANTS = "mutants"
 """The property of a test's report that holds its tally."""

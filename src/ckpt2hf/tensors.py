@@ -6,9 +6,9 @@ import abc
 import enum
 import math
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, Protocol, TypeAlias
 
-import ml_dtypes
 import numpy as np
 from numpy.typing import NDArray
 
@@ -45,7 +45,7 @@ class DType(enum.Enum):
     @property
     def numpy(self) -> np.dtype[Any]:
         """The little-endian NumPy type that holds one element."""
-        return _NUMPY[self]
+        return _NUMPY.get(self) or _extra(self)
 
     @property
     def itemsize(self) -> int:
@@ -78,14 +78,23 @@ _NUMPY: dict[DType, np.dtype[Any]] = {
     DType.U32: np.dtype("<u4"),
     DType.I64: np.dtype("<i8"),
     DType.U64: np.dtype("<u8"),
-    DType.F8_E4M3: np.dtype(ml_dtypes.float8_e4m3fn),
-    DType.F8_E5M2: np.dtype(ml_dtypes.float8_e5m2),
     DType.F16: np.dtype("<f2"),
-    DType.BF16: np.dtype(ml_dtypes.bfloat16),
     DType.F32: np.dtype("<f4"),
     DType.F64: np.dtype("<f8"),
     DType.C64: np.dtype("<c8"),
 }
+_EXTRA = {DType.F8_E4M3: "float8_e4m3fn", DType.F8_E5M2: "float8_e5m2", DType.BF16: "bfloat16"}
+
+
+@cache
+def _extra(dtype: DType) -> np.dtype[Any]:
+    """A type that NumPy lacks. An interpreter that only compares float32 does without the library."""
+    import ml_dtypes  # noqa: PLC0415
+
+    made: np.dtype[Any] = np.dtype(getattr(ml_dtypes, _EXTRA[dtype]))
+    return made
+
+
 _TORCH: dict[DType, str] = {
     DType.BOOL: "bool",
     DType.U8: "uint8",

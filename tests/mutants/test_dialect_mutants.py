@@ -31,6 +31,16 @@ if TYPE_CHECKING:
 APART = 2e-5
 """The most that a right reading may differ in float32 (measured: 1.7e-5 at logits of spread 4.5); the mildest mistake,
 an eps of 1e-8 for 1e-6, costs 2.4e-5."""
+SHARP = 1e-7
+"""The same for logits that were computed in float64 (measured: 1e-13; the mildest mistake costs 1e-6)."""
+
+
+def distance(spec: Any, given: Any, golden: Any) -> float:
+    """How far the function of a spec lies from the codebase's logits, in the width these were computed in."""
+    wide = torch.float64 if golden.logits.dtype == np.float64 else torch.float32
+    weights = load_slots(given, torch.float32)
+    logits = reference(spec, weights, torch.from_numpy(golden.input_ids), dtype=wide).numpy()
+    return float(np.abs(logits - golden.logits).max()) if logits.shape == golden.logits.shape else np.inf
 
 
 def outcome(made: Any, layout: Any, said: Any, golden: Any) -> float | str:
@@ -47,19 +57,21 @@ def outcome(made: Any, layout: Any, said: Any, golden: Any) -> float | str:
         prove_left_out(mutant)
     except Ckpt2hfError as error:
         return str(error)
-    weights = load_slots(mutant.slots, torch.float32)
-    logits = reference(mutant.spec, weights, torch.from_numpy(golden.input_ids)).numpy()
-    return float(np.abs(logits - golden.logits).max()) if logits.shape == golden.logits.shape else np.inf
+    return distance(mutant.spec, mutant.slots, golden)
 
 
-def died(found: float | str) -> bool:
+def died(found: float | str, golden: Any) -> bool:
     """Whether a mutant was refused, or its logits left the codebase's."""
-    return isinstance(found, str) or not found <= APART
+    return isinstance(found, str) or not found <= (SHARP if golden.logits.dtype == np.float64 else APART)
 
 
 def spelled_out(layout: Any) -> Any:
     """The layout with every tensor of its short tables as a rule of its own, so that each can be got wrong."""
-    rules = [RuleEntry(**{"from": list(r.names), "to": list(r.slots)}) for r in layout.naming.rules if not r.ops]
+    rules = [
+        RuleEntry(**{"from": [*map(str, r.names)], "to": [*map(str, r.slots)]})
+        for r in layout.naming.rules
+        if not r.ops
+    ]
     ordinary = tuple(rule for rule in layout.rule if rule.ops)
     return layout.model_copy(update={"modules": {}, "tensors": {}, "rule": (*rules, *ordinary)})
 
@@ -78,7 +90,7 @@ def active(layout: Any, spec: Any) -> list[tuple[int, Any, list[tuple[int, ...]]
     wanted = slots(spec)
     used = []
     for k, rule in enumerate(layout.rule):
-        names = [p.format({"i": 0, "h": 0}) for p in rule.slots]
+        names = [p.format({"i": 0, "h": 0, "e": 0}) for p in rule.slots]
         if all(name in wanted for name in names):
             used.append((k, rule, [wanted[name] for name in names]))
     return used
@@ -205,9 +217,14 @@ SAME_FUNCTION = {
 
 def harmless(made: Any, title: str) -> bool:
     """Whether a mistake is none: the longest sequence, which without a table of positions no logits show, or a head
-    that is a copy of the embedding."""
+    that is a copy of the embedding, or how a RoPE turns that does nothing."""
     longest = made.spec.position is not Position.LEARNED and title.startswith("context")
-    return longest or (made.spec.tied and title == "tied = False")
+    return longest or (made.spec.tied and title == "tied = False") or (still(made.spec) and title.startswith("rope_"))
+
+
+def still(spec: Any) -> bool:
+    """Whether queries turn as their keys do, so that it does not matter how."""
+    return spec.position is Position.ROPE_ON_HEADS and spec.heads == spec.kv_heads
 
 
 def mutants(made: Any) -> Iterator[tuple[str, Any]]:
@@ -224,14 +241,14 @@ def test_a_wrong_dialect_is_refused_or_leaves_the_codebase_s_logits(every_golden
     said = {name: fact for name, fact in made.candidate.resolution.facts.items() if fact.origin is Origin.USER}
     right = outcome(made, made.candidate.fit.layout, said, every_golden)
     assert isinstance(right, float)
-    assert right <= APART
+    assert not died(right, every_golden)
     survivors = []
     for title, layout in mutants(made):
         found = outcome(made, layout, said, every_golden)
         if (every_golden.name, title) in SAME_FUNCTION:
             assert isinstance(found, float)
-            assert found <= APART
-        elif not harmless(made, title) and tally("of the dialects", killed=died(found)):
+            assert not died(found, every_golden)
+        elif not harmless(made, title) and tally("of the dialects", killed=died(found, every_golden)):
             survivors.append((title, found))
     assert survivors == []
 
@@ -269,8 +286,10 @@ def test_a_wrong_word_of_the_user_is_refused_or_leaves_the_codebase_s_logits(
                 continue
             if name == "context" and right.position is not Position.LEARNED:
                 continue  # no logits show it
+            if still(right) and name.startswith("rope_"):
+                continue
             found = said(every_golden, {**given, "facts": (*kept, f"{name}={other}")})
-            if tally("of the user's facts", killed=died(found)):
+            if tally("of the user's facts", killed=died(found, every_golden)):
                 survivors.append((f"{name}={other}", found))
     assert survivors == []
 
@@ -280,5 +299,4 @@ def said(golden: Any, flags: Any) -> float | str:
         made = plan(Request(source=golden.path, **flags))
     except Ckpt2hfError as error:
         return str(error)
-    logits = reference(made.spec, load_slots(made.slots, torch.float32), torch.from_numpy(golden.input_ids)).numpy()
-    return float(np.abs(logits - golden.logits).max())
+    return distance(made.spec, made.slots, golden)

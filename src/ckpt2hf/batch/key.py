@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from ckpt2hf.batch.job import Job
     from ckpt2hf.sources import Stamp
 
-_NO_PART = frozenset({"source", "out", "threads", "force", "scratch", "sample", "sample_tokenizer"})
+_NO_PART = frozenset({"source", "out", "threads", "force", "scratch", "sample", "sample_tokenizer", "python_5x"})
 """Where it lies and how fast it goes: these change no result. Of a sample its content counts."""
 
 

@@ -120,6 +120,7 @@ def batch(
     formats: Formats = None,
     max_shard_size: MaxShardSize = None,
     verify: Verify = None,
+    python_5x: o.Python5x = None,
     allow_nonfinite: AllowNonfinite = False,
     force: Force = False,
     exclude: Exclude = None,
@@ -158,6 +159,7 @@ def batch(
         formats=o.formats(formats) if formats else None,
         max_shard_bytes=_value("--max-shard-size", units.byte_count, max_shard_size),
         allow_nonfinite=allow_nonfinite or None,
+        python_5x=python_5x,
         timeout=_value("--timeout", units.seconds, timeout),
         retries=retries,
     )

@@ -61,6 +61,7 @@ def convert(
         str | None, typer.Option("--max-shard-size", metavar="SIZE", help="Split above, e.g. 5GB.", show_default=False)
     ] = None,
     verify_: o.LevelOption = LevelName.LOGITS,
+    python_5x: o.Python5x = None,
     force: Annotated[bool, typer.Option("--force", help="Replace an existing model directory, atomically.")] = False,
     allow_nonfinite: Annotated[
         bool, typer.Option("--allow-nonfinite", help="Convert weights that hold NaN or infinity.")
@@ -85,6 +86,7 @@ def convert(
             level=Level(verify_.value),
             force=force,
             allow_nonfinite=allow_nonfinite,
+            python_5x=python_5x,
             threads=threads,
             scratch=scratch,
         )
@@ -180,6 +182,7 @@ def verify(
     weights_key: o.WeightsKey = None,
     reference: o.Reference = None,
     reference_args: o.ReferenceArgs = None,
+    python_5x: o.Python5x = None,
     threads: o.Threads = 0,
     as_json: o.Json = False,
     quiet: o.Quiet = False,
@@ -193,7 +196,7 @@ def verify(
     asked = o.request(against, dialect, facts, weights_key, (reference, reference_args))
     with shown(quiet=quiet or as_json) as progress:
         workers = Writing(out=directory, threads=threads).workers
-        verdict = prove(directory, asked, Level(level.value), threads=workers, progress=progress)
+        verdict = prove(directory, asked, Level(level.value), threads=workers, python_5x=python_5x, progress=progress)
     if as_json:
         show_json(plain_tree(verdict))
     else:

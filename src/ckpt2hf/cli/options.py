@@ -112,6 +112,16 @@ DTypeName = Annotated[
     str | None,
     typer.Option("--dtype", metavar="TYPE", help="Round every weight: float32, bfloat16, float16.", show_default=False),
 ]
+Python5x = Annotated[
+    Path | None,
+    typer.Option(
+        "--python-5x",
+        metavar="PATH",
+        envvar="CKPT2HF_PYTHON_5X",
+        help="An interpreter with transformers 5, which proves the classes that only it has.",
+        show_default=False,
+    ),
+]
 LevelOption = Annotated[LevelName, typer.Option("--verify", help="How much is proved before anything is left behind.")]
 Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout instead of text.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no summary.")]

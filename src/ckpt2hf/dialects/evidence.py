@@ -9,6 +9,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from ckpt2hf.checkpoints import Record, lookup
+from ckpt2hf.dialects.angles import rope_base
 from ckpt2hf.dialects.fact import Fact, Origin
 from ckpt2hf.ir import parse_field
 from ckpt2hf.ops import identical
@@ -65,6 +66,7 @@ class Evidence:
             all(self.at(path) is not None for path in when.has)
             and all(self.at(path) is None for path in when.lacks)
             and all(str(self.at(path)) == text for path, text in when.equal.items())
+            and all(str(self.at(path)) != text for path, text in when.unequal.items())
             and all(self.matching(name) for name in when.tensor)
             and not any(self.matching(name) for name in when.no_tensor)
         )
@@ -145,6 +147,12 @@ class Evidence:
         there = bool(self.matching(source.present))
         return there, Origin.TENSORS, f"{source.present} {'exists' if there else 'does not exist'}"
 
+    def _angles(self, source: FactSource, _known: Callable[[str], Any]) -> _Found:
+        assert source.angles is not None  # noqa: S101 - the kind says so
+        names = self.matching(source.angles)
+        base = rope_base(self.tensors[names[0]]) if names else None
+        return None if base is None else (base, Origin.TENSORS, f"the angles in {names[0]}")
+
     def _quotient(self, source: FactSource, known: Callable[[str], Any]) -> _Found:
         assert source.quotient is not None  # noqa: S101 - the kind says so
         over, under = source.quotient
@@ -208,6 +216,7 @@ _FINDERS: dict[str, Callable[[Evidence, FactSource, Callable[[str], Any]], _Foun
     "ask": Evidence._ask,  # noqa: SLF001
     "same": Evidence._same,  # noqa: SLF001
     "present": Evidence._present,  # noqa: SLF001
+    "angles": Evidence._angles,  # noqa: SLF001
     "quotient": Evidence._quotient,  # noqa: SLF001
     "equals": Evidence._equals,  # noqa: SLF001
 }

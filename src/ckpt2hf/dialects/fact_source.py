@@ -44,13 +44,17 @@ class When(Table):
     """Paths that must not be there."""
     equal: dict[str, str] = Field(default_factory=dict)
     """Paths with the text of the value that must be there."""
+    unequal: dict[str, str] = Field(default_factory=dict)
+    """Paths with the text of the value that must not be there."""
     tensor: Patterns = ()
     """Names of tensors that must be there."""
     no_tensor: Patterns = ()
     """Names of tensors that must not be there."""
 
 
-SOURCES = ("count", "shape", "meta", "side", "module", "const", "ask", "same", "present", "quotient", "equals")
+SOURCES = (
+    *("count", "shape", "meta", "side", "module", "const", "ask", "same", "present", "angles", "quotient", "equals"),
+)
 
 
 class FactSource(Table):
@@ -84,6 +88,8 @@ class FactSource(Table):
     """Whether two tensors hold the same numbers, by storage or by value."""
     present: PatternText | None = None
     """Whether tensors of this name exist."""
+    angles: PatternText | None = None
+    """The base of RoPE, read off a saved table of its frequencies, angles or cosines."""
     quotient: tuple[str, str] | None = None
     """One field divided by another, without remainder."""
     equals: str | None = None

@@ -61,6 +61,7 @@ def fit(dialect: Dialect, layout: Layout, checkpoint: Checkpoint) -> Fit:
     signature = layout.signature
     misfits = [f"{p} is missing" for p in signature.needs if not evidence.matching(p)]
     misfits += [f"{p} is there" for p in signature.forbids if evidence.matching(p)]
+    misfits += [] if evidence.holds(signature.when) else ["the settings are not those of this layout"]
     misfits += _orientation(signature, evidence) + _halves(signature, evidence)
     misfits += _gaps(layout, evidence) + _inflated(evidence)
     if not misfits and layout.refuse is None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Self
 from pydantic import Field, PrivateAttr, model_validator
 
 from ckpt2hf.dialects.fact_problems import fact_problems
-from ckpt2hf.dialects.fact_source import FactSource, FactSources, Paths, Patterns, PatternText, Table
+from ckpt2hf.dialects.fact_source import FactSource, FactSources, Paths, Patterns, PatternText, Table, When
 from ckpt2hf.dialects.families import FAMILIES
 from ckpt2hf.dialects.problem import Problem, ProblemsError
 from ckpt2hf.naming import (
@@ -73,6 +73,8 @@ class Signature(Table):
     """Pattern of a matrix: how many times more rows than columns it has (tells `[out, in]` from `[in, out]`)."""
     together: tuple[Patterns, ...] = ()
     """Names that are all there, or none."""
+    when: When = Field(default_factory=When)
+    """What the metadata and the settings files must say, where layouts of the same names differ in that."""
     marks: tuple[Mark, ...] = ()
     """What only this codebase leaves in a file; one of them is enough to be certain."""
     shared: bool = True

@@ -123,7 +123,7 @@ _ACCEPTS: dict[Any, str] = {
     _whole: "a whole number",
     _real: "a number",
     _truth: "true or false",
-    _factor: "head_dim**-0.5, d_model**-0.5, d_model**0.5 or a positive number",
+    _factor: "head_dim**-0.5, d_model**-0.5, d_model**0.5, or a positive number such as 0.125 or 24**-0.5",
     _scaling: "none, linear:FACTOR or llama3:FACTOR,LOW,HIGH,ORIGINAL",
     _pattern: "letters f (full) and s (sliding), such as sssssf",
 }

@@ -88,9 +88,21 @@ _BASES = {"head_dim": "head_dim", "d_model": "d_model"}
 _FORMULAS = {f"{base}**{power}": (base, float(power)) for base in _BASES for power in ("-0.5", "0.5")}
 
 
+def _number(text: str) -> float:
+    """The value of `0.125` or `24**-0.5`. Raises ValueError."""
+    base, _, power = text.partition("**")
+    if power not in ("", "0.5", "-0.5"):
+        raise ValueError(f"a factor has the power 0.5 or -0.5, not {power}")
+    root = math.sqrt(float(base)) if power else float(base)
+    return 1 / root if power.startswith("-") and root else root
+
+
 @dataclass(frozen=True, slots=True)
 class Factor:
-    """A positive number that something is multiplied with: a formula such as `head_dim**-0.5`, or a number."""
+    """A positive number that something is multiplied with: a formula such as `head_dim**-0.5`, or a number.
+
+    A number may be written as a root, too: `24**-0.5`.
+    """
 
     text: str
     """As a user writes it."""
@@ -98,14 +110,14 @@ class Factor:
     def __post_init__(self) -> None:
         """Accept the formulas and positive finite numbers. Raises ValueError."""
         if self.text not in _FORMULAS:
-            number = float(self.text)
+            number = _number(self.text)
             if not (math.isfinite(number) and number > 0):
                 raise ValueError(f"a factor is a positive number, not {self.text}")
 
     def value(self, *, head_dim: int, d_model: int) -> float:
         """The number itself."""
         if self.text not in _FORMULAS:
-            return float(self.text)
+            return _number(self.text)
         base, power = _FORMULAS[self.text]
         root = math.sqrt({"head_dim": head_dim, "d_model": d_model}[base])
         return root if power > 0 else 1 / root
@@ -121,7 +133,7 @@ class Factor:
     @property
     def is_one(self) -> bool:
         """Whether it changes nothing."""
-        return self.text not in _FORMULAS and float(self.text) == 1
+        return self.text not in _FORMULAS and _number(self.text) == 1
 
     def __str__(self) -> str:
         """The formula or number as a user writes it."""

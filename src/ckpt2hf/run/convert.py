@@ -18,7 +18,7 @@ from ckpt2hf.run.suspicions import suspicions
 from ckpt2hf.run.understand import plan as make_plan
 from ckpt2hf.run.understand import settled
 from ckpt2hf.sources import watched
-from ckpt2hf.verify import Level, prove_left_out, require, verify, warm_up
+from ckpt2hf.verify import Level, prove_left_out, require, require_interpreter, verify, warm_up
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -78,6 +78,8 @@ def convert(
                 job.progress.phase("read", 0)
                 plan = make_plan(request, job.progress)
                 _refuse_overlap(request.source, writing.out)
+                if writing.level is Level.LOGITS:
+                    require_interpreter(plan.target, writing.python_5x)
                 watch.watch(plan.checkpoint.files)
             if admit is None:
                 require_memory(needs(plan, writing))
@@ -140,6 +142,7 @@ def _fill(directory: Path, plan: Plan, sources: Sources, job: _Job) -> Report:
             writing.formats,
             writing.level,
             threads=writing.workers,
+            python=writing.python_5x,
             progress=job.progress.phase,
             advance=job.progress.advance,
         )

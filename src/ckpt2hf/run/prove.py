@@ -16,7 +16,7 @@ from ckpt2hf.run.convert import REPORT
 from ckpt2hf.run.request import Silence
 from ckpt2hf.run.understand import plan as make_plan
 from ckpt2hf.tensors import DType
-from ckpt2hf.verify import Level, prove_left_out, require, verify, warm_up
+from ckpt2hf.verify import Level, prove_left_out, require, require_interpreter, verify, warm_up
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -26,7 +26,13 @@ if TYPE_CHECKING:
 
 
 def prove(
-    directory: Path, request: Request, level: Level, *, threads: int, progress: Progress | None = None
+    directory: Path,
+    request: Request,
+    level: Level,
+    *,
+    threads: int,
+    python_5x: Path | None = None,
+    progress: Progress | None = None,
 ) -> VerdictReport:
     """The verdict on a directory, whoever wrote it. What the request leaves open is taken from its conversion.json."""
     told = progress or Silence()
@@ -47,8 +53,18 @@ def prove(
     plan = make_plan(_completed(request, report), told, with_sample=not report.exists())
     prove_left_out(plan)
     if level is Level.LOGITS:
+        require_interpreter(plan.target, python_5x)
         warm_up()
-    verdict = verify(directory, plan, formats, level, threads=threads, progress=told.phase, advance=told.advance)
+    verdict = verify(
+        directory,
+        plan,
+        formats,
+        level,
+        threads=threads,
+        python=python_5x,
+        progress=told.phase,
+        advance=told.advance,
+    )
     return verdict_report(verdict)
 
 

@@ -49,6 +49,8 @@ class Writing:
     allow_nonfinite: bool = False
     scratch: Path | None = None
     """Directory for what is fetched from a remote source and made for a remote output; None where TMPDIR says."""
+    python_5x: Path | None = None
+    """An interpreter whose transformers has the classes that ours does not have."""
     threads: int = 0
     """Threads that copy and compare; 0 for one per available core, at most 4."""
 

@@ -35,6 +35,7 @@ class Settings:
     formats: tuple[WeightFormat, ...] | None = None
     max_shard_bytes: int | None = None
     allow_nonfinite: bool | None = None
+    python_5x: Path | None = None
     timeout: float | None = None
     """Seconds."""
     retries: int | None = None
@@ -77,6 +78,7 @@ class Settings:
             "formats": self.formats,
             "max_shard_bytes": self.max_shard_bytes,
             "allow_nonfinite": self.allow_nonfinite,
+            "python_5x": self.python_5x,
         }
         said = {name: value for name, value in words.items() if value is not None}
         return replace(Writing(out=out, threads=threads), **said)  # type: ignore[arg-type]

@@ -93,6 +93,8 @@ class Target:
     """The architecture's own part of config.json."""
     modules: Mapping[str, str]
     """Names of the reference forward's activations and the modules that compute them, `{i}` for the layer."""
+    transformers: str = ""
+    """The first release that has the class, such as `5.0`; empty for one that every supported release has."""
     neutral: tuple[Requirement, ...] = field(init=False)
 
     def __post_init__(self) -> None:

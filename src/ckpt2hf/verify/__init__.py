@@ -1,5 +1,6 @@
 """Proofs that a written directory computes what the checkpoint computes. Importing this imports no torch."""
 
+from ckpt2hf.verify.elsewhere import require_interpreter
 from ckpt2hf.verify.health import Finding, Severity, health
 from ckpt2hf.verify.left_out import prove_left_out
 from ckpt2hf.verify.levels import Level, require, verify, warm_up
@@ -17,6 +18,7 @@ __all__ = [
     "memory_needed",
     "prove_left_out",
     "require",
+    "require_interpreter",
     "verify",
     "warm_up",
 ]

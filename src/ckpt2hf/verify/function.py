@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Literal
 from ckpt2hf.naming import to_slots
 from ckpt2hf.ops import Mosaic
 from ckpt2hf.rewrites import Exactness
+from ckpt2hf.verify.elsewhere import Elsewhere, needs_other
 from ckpt2hf.verify.logits import compare_logits
 from ckpt2hf.verify.rounding import measure_rounding
 
@@ -20,17 +21,24 @@ if TYPE_CHECKING:
 
 
 def check_function(
-    directory: Path, plan: Plan, formats: Sequence[WeightFormat], *, progress: Callable[[str], None]
+    directory: Path,
+    plan: Plan,
+    formats: Sequence[WeightFormat],
+    *,
+    progress: Callable[[str], None],
+    python: Path | None = None,
 ) -> tuple[Check, ...]:
     """The checks of the function itself.
 
     When the user asked for another number type, the written model is held against the rounded numbers, which proves the
-    mapping, and the price of the rounding is measured against the trained model.
+    mapping, and the price of the rounding is measured against the trained model. `python` compares classes that the
+    transformers beside us does not have.
     """
+    compare = Elsewhere(python, plan.target) if python and needs_other(plan.target) else compare_logits
     kinds = [kind.value for kind in formats]
     exactness: Literal["algebraic", "bitwise"] = "algebraic" if plan.exactness is Exactness.ALGEBRAIC else "bitwise"
     if not plan.rounds:
-        return compare_logits(
+        return compare(
             directory,
             kinds,
             spec=plan.spec,
@@ -41,7 +49,7 @@ def check_function(
             progress=progress,
         )
     rounded = to_slots(plan.links, {name: Mosaic.of(tensor) for name, tensor in plan.tensors.items()})
-    checks = compare_logits(
+    checks = compare(
         directory, kinds, spec=plan.final_spec, slots=rounded, modules=plan.target.modules, progress=progress
     )
     progress("measuring the price of rounding")

@@ -39,10 +39,14 @@ def verify(
     level: Level,
     *,
     threads: int,
+    python: Path | None = None,
     progress: Callable[[str, int], None] = lambda _phase, _total: None,
     advance: Callable[[int], None] = lambda _nbytes: None,
 ) -> Verdict:
-    """The verdict on a written directory. A lower level that fails ends it: the next one would only repeat it."""
+    """The verdict on a written directory. A lower level that fails ends it: the next one would only repeat it.
+
+    `python` is the interpreter for classes that the transformers beside us does not have.
+    """
     progress("verify structure", 0)
     checks: tuple[Check, ...] = check_structure(directory, plan, formats)
     verdict = Verdict(level.value, checks)
@@ -58,7 +62,8 @@ def verify(
         def say(line: str) -> None:
             progress(f"verify logits: {line}", 0)
 
-        verdict = Verdict(level.value, (*verdict.checks, *check_function(directory, plan, formats, progress=say)))
+        checks = check_function(directory, plan, formats, progress=say, python=python)
+        verdict = Verdict(level.value, (*verdict.checks, *checks))
     return verdict
 
 

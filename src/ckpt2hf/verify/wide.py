@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
+from transformers.modeling_rope_utils import ROPE_INIT_FUNCTIONS
 
 from ckpt2hf.errors import BrokenPromiseError
 
@@ -67,20 +68,33 @@ def _wide_frequencies(model: nn.Module) -> Iterator[None]:
     """RoPE's frequencies computed again, in float64, by the model's own function from its own configuration.
 
     They are buffers, made in float32 when the model was; at high positions their rounding would be all that is seen.
-    Source: transformers 4.57.6, models/llama/modeling_llama.py (LlamaRotaryEmbedding).
     """
     kept: list[tuple[Any, Tensor]] = []
     try:
         for module in model.modules():
-            compute: Any = getattr(module, "rope_init_fn", None)
+            its: Any = module
+            compute = _frequencies_of(its)
             if compute is not None:
-                its: Any = module
                 kept.append((its, its.inv_freq))
-                its.inv_freq, _ = compute(its.config, its.inv_freq.device)
+                its.inv_freq, _ = compute(its.config, device=its.inv_freq.device)
         yield
     finally:
         for its, narrow in kept:
             its.inv_freq = narrow
+
+
+def _frequencies_of(module: Any) -> Any:  # noqa: ANN401 - a function of transformers
+    """What computes the frequencies of a module that turns; None for any other module.
+
+    Source: models/llama/modeling_llama.py of transformers 4.57.6, where the module holds it, and of 5.24, where it
+    either has a function for the plain kind or looks it up by the kind of scaling.
+    """
+    if hasattr(module, "rope_init_fn"):
+        return module.rope_init_fn
+    plain = getattr(module, "compute_default_rope_parameters", None)
+    if plain is None or not hasattr(module, "inv_freq"):
+        return None
+    return plain if module.rope_type == "default" else ROPE_INIT_FUNCTIONS[module.rope_type]
 
 
 def _widen_output(_module: nn.Module, _inputs: tuple[Any, ...], output: Tensor) -> Tensor:

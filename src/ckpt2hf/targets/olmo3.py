@@ -1,0 +1,50 @@
+"""`Olmo3ForCausalLM`: norms after each sublayer, queries and keys normalised over their whole width, windows.
+
+Source: huggingface/transformers 4.57 and 5.x, models/olmo3/{configuration,modeling}_olmo3.py.
+"""
+
+from __future__ import annotations
+
+from ckpt2hf.ir import NormPlacement, QkNorm
+from ckpt2hf.naming import Naming
+from ckpt2hf.targets.gpt2 import SIZES
+from ckpt2hf.targets.layer_types import BIASED, LAYERS, layer_types
+from ckpt2hf.targets.llama import ALIKE, ATTENTION, BIASES, ENDS, HEAD_TIE, MLP, MODULES, shared_config
+from ckpt2hf.targets.qwen3 import QK_NORMS
+from ckpt2hf.targets.target import Relation, Requirement, Target, same
+
+OLMO3 = Target(
+    id="olmo3",
+    hf_class="Olmo3ForCausalLM",
+    expresses=SIZES | LAYERS | BIASED | {"norm_eps", "activation", "tied"},
+    requires=(
+        *ALIKE,
+        BIASES,
+        Requirement("norm_placement", (NormPlacement.OUTPUT,), "OLMo 3 normalises what each sublayer adds"),
+        Requirement("qk_norm", (QkNorm.WIDTH,), "OLMo 3 normalises queries and keys over all heads together"),
+        Requirement("qk_norm_weight", (True,), "the norms of queries and keys have weights in OLMo 3"),
+        Relation("one_theta", "one", "RoPE has the same base in every layer of OLMo 3"),
+    ),
+    naming=Naming(
+        rules=(
+            *same(ENDS | QK_NORMS, "weight"),
+            *same(
+                {
+                    "model.layers.{i}.post_attention_layernorm": "layers.{i}.attn_norm",
+                    "model.layers.{i}.post_feedforward_layernorm": "layers.{i}.mlp_norm",
+                },
+                "weight",
+            ),
+            *same(ATTENTION, "weight", "bias"),
+            *same(MLP, "weight"),
+        ),
+        ties=HEAD_TIE,
+    ),
+    config=lambda spec: {
+        "model_type": "olmo3",
+        **shared_config(spec),
+        "rope_theta": spec.rope_theta or spec.rope_local_theta,
+        **layer_types(spec),
+    },
+    modules=MODULES,
+)

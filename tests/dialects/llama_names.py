@@ -1,0 +1,258 @@
+"""What the codebases of Llama's kin call their tensors, and what their code does with them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import torch
+
+from dialects.llama_oracle import VOCAB, Habits
+
+
+def named(ends: tuple[str, str, str], block: str, **parts: str) -> dict[str, str]:
+    """Embedding, final norm and head; then what is below a block."""
+    return dict(zip(("embed", "final", "head"), ends, strict=True)) | {k: f"{block}.{v}" for k, v in parts.items()}
+
+
+def without(names: dict[str, str], *parts: str) -> dict[str, str]:
+    return {name: path for name, path in names.items() if name not in parts}
+
+
+META = named(
+    ("tok_embeddings.weight", "norm.weight", "output.weight"),
+    "layers.{i}",
+    q="attention.wq.weight",
+    k="attention.wk.weight",
+    v="attention.wv.weight",
+    o="attention.wo.weight",
+    gate="feed_forward.w1.weight",
+    down="feed_forward.w2.weight",
+    up="feed_forward.w3.weight",
+    norm1="attention_norm.weight",
+    norm2="ffn_norm.weight",
+)
+TITAN = {
+    **META,
+    "head": "lm_head.weight",
+    **{part: f"layers.{{i}}.attention.qkv_linear.w{part}.weight" for part in "qkv"},
+}
+TITAN_FUSED = {**without(TITAN, *"qkv"), "qkv": "layers.{i}.attention.qkv_linear.wqkv.weight"}
+GPT_FAST = {**without(META, *"qkv"), "qkv": "layers.{i}.attention.wqkv.weight"}
+LINGUA = {**META, "head": "output.tied_module.weight"}
+CS336 = named(
+    ("token_embeddings.weight", "ln_final.weight", "lm_head.weight"),
+    "layers.{i}",
+    q="attn.q_proj.weight",
+    k="attn.k_proj.weight",
+    v="attn.v_proj.weight",
+    o="attn.output_proj.weight",
+    gate="ffn.w1.weight",
+    down="ffn.w2.weight",
+    up="ffn.w3.weight",
+    norm1="ln1.weight",
+    norm2="ln2.weight",
+)
+PICOTRON = named(
+    ("embedding.weight", "final_norm.weight", "final_proj.weight"),
+    "decoder_layers.{i}",
+    **{part: f"attention.{part}_proj.weight" for part in "qkv"},
+    o="attention.out_proj.weight",
+    **{part: f"mlp.{part}_proj.weight" for part in ("gate", "up", "down")},
+    norm1="input_layernorm.weight",
+    norm2="post_attention_layernorm.weight",
+)
+LIT_ENDS = ("transformer.wte.weight", "transformer.ln_f.weight", "lm_head.weight")
+LITGPT = named(
+    LIT_ENDS,
+    "transformer.h.{i}",
+    qkv="attn.qkv.weight",
+    o="attn.proj.weight",
+    gate="mlp.fc_1.weight",
+    up="mlp.fc_2.weight",
+    down="mlp.proj.weight",
+    norm1="norm_1.weight",
+    norm2="norm_2.weight",
+)
+LITGPT_LEGACY = {**LITGPT, "qkv": "transformer.h.{i}.attn.attn.weight"}
+LITGPT_QK = {**LITGPT, **{f"{p}_norm": f"transformer.h.{{i}}.attn.norm_{p}.weight" for p in "qk"}}
+TINYLLAMA = {
+    **LITGPT_LEGACY,
+    "gate": "transformer.h.{i}.mlp.swiglu.w1.weight",
+    "up": "transformer.h.{i}.mlp.swiglu.w2.weight",
+    "down": "transformer.h.{i}.mlp.swiglu.w3.weight",
+}
+LIT_LLAMA = named(
+    ("transformer.wte.weight", "transformer.ln_f.scale", "lm_head.weight"),
+    "transformer.h.{i}",
+    qkv="attn.c_attn.weight",
+    o="attn.c_proj.weight",
+    gate="mlp.c_fc1.weight",
+    up="mlp.c_fc2.weight",
+    down="mlp.c_proj.weight",
+    norm1="rms_1.scale",
+    norm2="rms_2.scale",
+)
+SMOLGPT = named(
+    LIT_ENDS,
+    "transformer.h.{i}",
+    qkv="attn.c_attn.weight",
+    o="attn.c_proj.weight",
+    gate="ffd.w1.weight",
+    down="ffd.w2.weight",
+    up="ffd.w3.weight",
+    norm1="ln_1.weight",
+    norm2="ln_2.weight",
+)
+ON_HEADS = named(
+    ("token_embedding.weight", "norm.weight", "lm_head.weight"),
+    "transformer_blocks.{i}",
+    **{part: f"attention.{part}_proj.weight" for part in "qkv"},
+    **{f"{part}_norm": f"attention.{part}_norm.weight" for part in "qk"},
+    o="attention.w_o.weight",
+    **{part: f"feed_forward.{part}_proj.weight" for part in ("gate", "up", "down")},
+    norm1="norm1.weight",
+    norm2="norm2.weight",
+)
+NANOCHAT = without(
+    named(
+        LIT_ENDS,
+        "transformer.h.{i}",
+        **{part: f"attn.c_{part}.weight" for part in "qkv"},
+        o="attn.c_proj.weight",
+        up="mlp.c_fc.weight",
+        down="mlp.c_proj.weight",
+    ),
+    "final",
+)
+MINIMIND = named(
+    ("model.embed_tokens.weight", "model.norm.weight", "lm_head.weight"),
+    "model.layers.{i}",
+    **{part: f"self_attn.{part}_proj.weight" for part in "qkvo"},
+    **{f"{part}_norm": f"self_attn.{part}_norm.weight" for part in "qk"},
+    **{part: f"mlp.{part}_proj.weight" for part in ("gate", "up", "down")},
+    norm1="input_layernorm.weight",
+    norm2="post_attention_layernorm.weight",
+)
+MINIMIND_MOE = {
+    **MINIMIND,
+    "router": "model.layers.{i}.mlp.gate.weight",
+    **{part: f"model.layers.{{i}}.mlp.experts.{{e}}.{part}_proj.weight" for part in ("gate", "up", "down")},
+}
+RASBT_ENDS = ("tok_emb.weight", "final_norm.weight", "out_head.weight")
+RASBT = {"q": "att.W_query.weight", "k": "att.W_key.weight", "v": "att.W_value.weight", "o": "att.out_proj.weight"}
+RASBT |= {"gate": "ff.fc1.weight", "up": "ff.fc2.weight", "down": "ff.fc3.weight"}
+GEMMA3 = named(
+    ("tok_emb.weight", "final_norm.scale", "out_head.weight"),
+    "blocks.{i}",
+    **RASBT,
+    q_norm="att.q_norm.scale",
+    k_norm="att.k_norm.scale",
+    norm1="input_layernorm.scale",
+    norm1_out="post_attention_layernorm.scale",
+    norm2="pre_feedforward_layernorm.scale",
+    norm2_out="post_feedforward_layernorm.scale",
+)
+OLMO3 = named(
+    RASBT_ENDS,
+    "blocks.{i}",
+    **RASBT,
+    q_norm="att.q_norm.weight",
+    k_norm="att.k_norm.weight",
+    norm1="post_attention_layernorm.weight",
+    norm2="post_feedforward_layernorm.weight",
+)
+TINY_AYA = named(RASBT_ENDS, "trf_blocks.{i}", **RASBT, norm1="input_layernorm.weight")
+QWEN3_MOE = {
+    **named(
+        ("tok_emb.weight", "final_norm.scale", "out_head.weight"),
+        "trf_blocks.{i}",
+        **without(RASBT, "gate", "up", "down"),
+        q_norm="att.q_norm.scale",
+        k_norm="att.k_norm.scale",
+        norm1="norm1.scale",
+        norm2="norm2.scale",
+    ),
+    "router": "trf_blocks.{i}.ff.gate.weight",
+    "gate": "trf_blocks.{i}.ff.fc1.{e}.weight",
+    "up": "trf_blocks.{i}.ff.fc2.{e}.weight",
+    "down": "trf_blocks.{i}.ff.fc3.{e}.weight",
+}
+
+ROOT = float(torch.tensor(32**0.5))
+"""What multiplies embeddings, rounded as torch rounds it."""
+LLAMA = Habits()
+MHA = replace(LLAMA, kv_heads=4)
+HALVES = replace(LLAMA, pairs=False)
+QWEN = replace(HALVES, qk="head", eps=1e-6, theta=1e6)
+EPS_NONE = 1.1920928955078125e-07
+HABITS: dict[str, tuple[dict[str, str], Habits]] = {
+    "happy-llm": (META, replace(LLAMA, tied=True)),
+    "baby-llama2": (META, replace(LLAMA, tied=True)),
+    "minimind of February 2025": (META, replace(LLAMA, theta=1e6, tied=True)),
+    "minimind with experts": (MINIMIND_MOE, replace(QWEN, experts=4, chosen=1, tied=True)),
+    "meta-llama": (META, replace(LLAMA, theta=5e5, stretch=(8, 1, 4, 8192))),
+    "mistral-inference": (META, replace(LLAMA, head_dim=10, theta=1e6)),
+    "lingua": (LINGUA, replace(LLAMA, theta=5e5, tied=True)),
+    "torchtitan": (META, replace(LLAMA, theta=5e5)),
+    "torchtitan of 2026": (TITAN, replace(LLAMA, theta=5e5)),
+    "torchtitan, fused": (TITAN_FUSED, replace(LLAMA, theta=5e5, by_group=True)),
+    "gpt-fast": (GPT_FAST, LLAMA),
+    "cs336": (CS336, MHA),
+    "picotron": (PICOTRON, HALVES),
+    "litgpt": (LITGPT, HALVES),
+    "litgpt, legacy": (LITGPT_LEGACY, replace(HALVES, by_group=True)),
+    "litgpt with norms of q and k": (LITGPT_QK, replace(QWEN, head_dim=6)),
+    "litgpt, Gemma": (LITGPT, replace(HALVES, plus_one=True, times=ROOT, act="gelu_tanh", tied=True)),
+    "tinyllama": (TINYLLAMA, replace(HALVES, by_group=True)),
+    "lit-llama": (LIT_LLAMA, MHA),
+    "smolgpt": (SMOLGPT, replace(MHA, pairs=False, minus=True, on_heads=True, eps=EPS_NONE, tied=True)),
+    "qwen3-from-scratch": (
+        ON_HEADS,
+        replace(QWEN, kv_heads=4, minus=True, on_heads=True, theta=1e4, times=ROOT, tied=True),
+    ),
+    "nanochat": (
+        NANOCHAT,
+        replace(
+            HALVES, minus=True, eps=EPS_NONE, qk="head", qk_after=True, act="relu2", cap=15.0, embed_norm=True, rows=64
+        ),
+    ),
+    "rasbt-gemma3": (
+        GEMMA3,
+        replace(
+            QWEN,
+            layers=3,
+            head_dim=6,
+            plus_one=True,
+            placement="sandwich",
+            act="gelu_tanh",
+            times=ROOT,
+            slides="ssf",
+            window=5,
+            local_theta=1e4,
+            scale=24**-0.5,
+        ),
+    ),
+    "rasbt-olmo3": (
+        OLMO3,
+        replace(QWEN, layers=3, head_dim=6, qk="width", placement="output", slides="ssf", window=5, theta=5e5),
+    ),
+    "rasbt-tiny-aya": (
+        TINY_AYA,
+        replace(
+            LLAMA,
+            layers=3,
+            head_dim=6,
+            mean=True,
+            placement="parallel",
+            slides="ssf",
+            window=5,
+            theta=5e4,
+            rope_full=False,
+            logit_times=0.25,
+            tied=True,
+        ),
+    ),
+    "rasbt-qwen3 with experts": (QWEN3_MOE, replace(QWEN, experts=5, chosen=2)),
+}
+"""By codebase: the names, and what the code does."""
+assert VOCAB < 64
