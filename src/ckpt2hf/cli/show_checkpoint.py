@@ -10,7 +10,7 @@ from ckpt2hf.checkpoints import Record
 from ckpt2hf.cli.console import OUT, room, rows
 from ckpt2hf.cli.remedies import folded
 from ckpt2hf.cli.show_report import evidence_rows, fact_rows
-from ckpt2hf.dialects import flag
+from ckpt2hf.dialects import flag, told
 from ckpt2hf.naming import collapse
 from ckpt2hf.report import evidence_report, fact_reports, plain_tree
 from ckpt2hf.report.wording import size
@@ -39,8 +39,9 @@ def show_understanding(found: Understanding, *, names: bool) -> None:
         OUT.print()
         rows(_judged(found.judgement))
     if not found.candidates:
-        OUT.print("\n[bold]no dialect fits[/]")
-        rows(("", f"{each.dialect.name}: {each.layout.title}: {each.reason}", "") for each in found.fits)
+        refusing = [each for each in found.fits if each.refuses]
+        OUT.print("\n[bold]a codebase that cannot be converted[/]" if refusing else "\n[bold]no dialect fits[/]")
+        rows(("", line, "") for line in told(refusing or found.fits))
 
 
 def _file(at: Checkpoint) -> Iterator[tuple[str, str, str]]:

@@ -3,7 +3,7 @@
 from ckpt2hf.dialects.candidate import Candidate
 from ckpt2hf.dialects.detect import candidates, detect, fits
 from ckpt2hf.dialects.fact import Fact, Origin, Question, flag
-from ckpt2hf.dialects.fit import Fit
+from ckpt2hf.dialects.fit import Fit, told
 from ckpt2hf.dialects.load import blamed, dialect, dialect_text, dialects
 from ckpt2hf.dialects.own_file import DialectFile, own_file, read_file
 from ckpt2hf.dialects.resolve import Resolution
@@ -35,4 +35,5 @@ __all__ = [
     "read_file",
     "said_in_file",
     "said_on_command_line",
+    "told",
 ]

@@ -9,7 +9,7 @@ from ckpt2hf.dialects.fit import Fit, fit
 from ckpt2hf.dialects.load import dialects
 from ckpt2hf.dialects.refusals import ambiguous, nothing_fits, refused, undecided
 from ckpt2hf.dialects.resolve import resolve
-from ckpt2hf.naming import link
+from ckpt2hf.naming import NameIndex, link
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 def fits(checkpoint: Checkpoint, named: Dialect | None = None) -> list[Fit]:
     """Every layout of every dialect (or of the named one) held against the checkpoint."""
     known = [named] if named else dialects()
-    return [fit(each, layout, checkpoint) for each in known for layout in each.layout]
+    names = NameIndex(checkpoint.tensors)
+    return [fit(each, layout, checkpoint, names) for each in known for layout in each.layout]
 
 
 def candidates(checkpoint: Checkpoint, named: Dialect | None, said: Mapping[str, Fact]) -> list[Candidate]:

@@ -12,6 +12,7 @@ from ckpt2hf.checkpoints import Record, lookup
 from ckpt2hf.dialects.angles import rope_base
 from ckpt2hf.dialects.fact import Fact, Origin
 from ckpt2hf.ir import parse_field
+from ckpt2hf.naming import NameIndex
 from ckpt2hf.ops import identical
 
 if TYPE_CHECKING:
@@ -38,22 +39,30 @@ class Evidence:
 
     checkpoint: Checkpoint
     ties: tuple[Tie, ...]
+    given: NameIndex | None = None
+    """The names of the checkpoint's tensors, where somebody has sorted them before."""
+
+    @cached_property
+    def _names(self) -> NameIndex:
+        """The names in the file."""
+        return self.given or NameIndex(self.checkpoint.tensors)
+
+    @cached_property
+    def _stand_ins(self) -> Mapping[str, Stored]:
+        """Tied names the file lacks, each with the tensor that was saved under the other name."""
+        names = ((tie, name) for tie in self.ties for name in self._names.matching(tie.name))
+        found = {tie.same_as.format(tie.name.match(name) or {}): name for tie, name in names}
+        tensors = self.checkpoint.tensors
+        return {absent: tensors[name] for absent, name in found.items() if absent not in tensors}
 
     @cached_property
     def tensors(self) -> Mapping[str, Stored]:
         """The tensors, with stand-ins for tied names the file lacks."""
-        found = dict(self.checkpoint.tensors)
-        for name, ref in self.checkpoint.tensors.items():
-            for tie in self.ties:
-                if (values := tie.name.match(name)) is not None:
-                    found.setdefault(tie.same_as.format(values), ref)
-        return found
+        return {**self.checkpoint.tensors, **self._stand_ins}
 
     def matching(self, pattern: Pattern) -> list[str]:
         """The tensor names a pattern matches."""
-        if not pattern.variables:
-            return [pattern.text] if pattern.text in self.tensors else []
-        return [name for name in self.tensors if pattern.match(name) is not None]
+        return [*self._names.matching(pattern), *(n for n in self._stand_ins if pattern.match(n) is not None)]
 
     def at(self, path: str) -> Inert | None:
         """What stands at a path of the metadata, or, as `params.json: n_heads`, of a settings file."""

@@ -7,13 +7,17 @@ from typing import TYPE_CHECKING
 
 from ckpt2hf.checkpoints import Record, lookup
 from ckpt2hf.dialects.evidence import Evidence
-from ckpt2hf.naming import collapse, pattern
+from ckpt2hf.naming import NameIndex, collapse, pattern
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from ckpt2hf.checkpoints import Checkpoint
     from ckpt2hf.dialects.schema import Dialect, Layout, Mark, Signature
 
 _MATRIX = 2
+_NEAREST = 3
+"""Layouts that do not fit, of which it is told why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +35,12 @@ class Fit:
     def fits(self) -> bool:
         """Whether nothing speaks against it."""
         return not self.misfits
+
+    @property
+    def is_strange(self) -> bool:
+        """Whether not one of the names it needs is there."""
+        missing = {f"{p} is missing" for p in self.layout.signature.needs}
+        return missing <= set(self.misfits)
 
     @property
     def refuses(self) -> bool:
@@ -55,15 +65,16 @@ class Fit:
         return f"all names fit{only}"
 
 
-def fit(dialect: Dialect, layout: Layout, checkpoint: Checkpoint) -> Fit:
-    """The layout held against the checkpoint."""
-    evidence = Evidence(checkpoint, layout.naming.ties)
+def fit(dialect: Dialect, layout: Layout, checkpoint: Checkpoint, names: NameIndex | None = None) -> Fit:
+    """The layout held against the checkpoint. `names` are those of its tensors, for who asks about many layouts."""
+    evidence = Evidence(checkpoint, layout.naming.ties, names)
     signature = layout.signature
     misfits = [f"{p} is missing" for p in signature.needs if not evidence.matching(p)]
     misfits += [f"{p} is there" for p in signature.forbids if evidence.matching(p)]
     misfits += [] if evidence.holds(signature.when) else ["the settings are not those of this layout"]
     misfits += _orientation(signature, evidence) + _halves(signature, evidence)
-    misfits += _gaps(layout, evidence) + _inflated(evidence)
+    if not misfits:  # where names are missing, nobody needs to know more
+        misfits += _gaps(layout, evidence) + _inflated(evidence)
     if not misfits and layout.refuse is None:
         strangers = collapse(_strangers(layout, evidence))
         misfits += [f"no rule for {name}" for name in strangers[:3]]
@@ -95,7 +106,8 @@ def _strangers(layout: Layout, evidence: Evidence) -> list[str]:
     naming = layout.naming
     known = [p for rule in naming.rules for p in rule.names]
     known += [tie.name for tie in naming.ties] + [drop.name for drop in naming.drops]
-    return [name for name in evidence.tensors if all(p.match(name) is None for p in known)]
+    placed = {name for each in known for name in evidence.matching(each)}
+    return [name for name in evidence.tensors if name not in placed]
 
 
 def _orientation(signature: Signature, evidence: Evidence) -> list[str]:
@@ -133,3 +145,14 @@ def _mark(mark: Mark, evidence: Evidence) -> str | None:
         return None
     without = f" without {' or '.join(mark.lacks)}" if mark.lacks else ""
     return f"{mark.record} is a pickled {mark.named}{without}"
+
+
+def told(fits: Sequence[Fit]) -> list[str]:
+    """Of layouts that were tried in vain a line each, the nearest first, as far as they have names in common."""
+    related = sorted((each for each in fits if not each.is_strange), key=lambda each: len(each.misfits))
+    nearest = related[:_NEAREST] if len(fits) > _NEAREST else list(fits)
+    lines = [f"{each.dialect.name:18} {each.layout.title}: {each.reason}" for each in nearest]
+    if others := len(fits) - len(nearest):
+        why = "they fit less well" if len(related) > len(nearest) else "not one of the names they need is here"
+        lines.append(f"{others} other layout{'s were' if others > 1 else ' was'} tried; {why}")
+    return lines

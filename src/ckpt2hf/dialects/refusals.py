@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ckpt2hf.dialects.fact import flag
+from ckpt2hf.dialects.fit import told
 from ckpt2hf.errors import Ckpt2hfError, FactsError, MappingError, UnsupportedError
 from ckpt2hf.naming import collapse
 
@@ -24,7 +25,7 @@ _ALTERNATIVES = 2
 
 def nothing_fits(checkpoint: Checkpoint, tried: Sequence[Fit], others: Sequence[Fit]) -> Ckpt2hfError:
     """No layout fits of those that were `tried`: what speaks against each. `others` are the ones that do."""
-    details = [f"{each.dialect.id:18} {each.layout.title}: {each.reason}" for each in tried]
+    details = told(tried)
     names = collapse(checkpoint.tensors)
     shown = ", ".join(names[:_SHOWN_NAMES]) + (" …" if len(names) > _SHOWN_NAMES else "")
     where = f"{checkpoint.path}: {shown}"

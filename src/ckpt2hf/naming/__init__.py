@@ -2,6 +2,7 @@
 
 from ckpt2hf.naming.families import slot_families
 from ckpt2hf.naming.linking import Link, UnsoundRuleError, concrete, link, to_names, to_slots
+from ckpt2hf.naming.name_index import NameIndex
 from ckpt2hf.naming.patterns import Pattern, collapse, near, pattern, stem
 from ckpt2hf.naming.rules import (
     DealTemplate,
@@ -28,6 +29,7 @@ __all__ = [
     "Expectation",
     "JoinTemplate",
     "Link",
+    "NameIndex",
     "Naming",
     "OpTemplate",
     "Pattern",

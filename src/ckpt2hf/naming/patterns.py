@@ -46,6 +46,12 @@ class Pattern:
         return tuple((match[2], int(match[1] or 1), int(match[3] or 0)) for match in found if match)
 
     @cached_property
+    def stem(self) -> str | None:
+        """The stem of every name it matches; None where a variable is part of a word, so that they have several."""
+        first, other = (stem(self.format(dict.fromkeys(self.variables, value))) for value in (0, 7))
+        return first if first == other else None
+
+    @cached_property
     def variables(self) -> tuple[str, ...]:
         """The variables in order of appearance."""
         return tuple(name for name, _, _ in self._fields)
