@@ -51,5 +51,5 @@ def test_a_mark_in_a_settings_file(raw: Path) -> None:
 
 
 def test_a_mark_is_one_thing() -> None:
-    with pytest.raises(ValidationError, match="exactly one of meta, record, tensor, side"):
+    with pytest.raises(ValidationError, match="exactly one of meta, side, record, tensor"):
         Mark(side="params.json: dim", meta="config")

@@ -113,7 +113,8 @@ class Evidence:
 
     def _side(self, source: FactSource, _known: Callable[[str], Any]) -> _Found:
         assert source.side is not None  # noqa: S101 - the kind says so
-        path = source.side if _FILE.fullmatch(source.side) else f"config.json: {source.side}"
+        named = _FILE.fullmatch(source.side)
+        path = f"{named[1]}: {named[2]}" if named else f"config.json: {source.side}"
         return self.at(path), Origin.SIDE_FILE, path
 
     def _module(self, source: FactSource, _known: Callable[[str], Any]) -> _Found:
