@@ -237,7 +237,7 @@ def origins(name: str) -> list[str]:
     words = {
         "count": "names", "shape": "shapes", "same": "tensors", "present": "names", "meta": "metadata",
         "side": "settings files", "module": "pickled module", "const": "dialect", "quotient": "other facts",
-        "equals": "other facts",
+        "equals": "other facts", "angles": "tensors",
     }  # fmt: skip
     sources = (
         s for d in dialects() for layout in d.layout if not layout.refuse for s in layout.sources(name) if not s.ask
