@@ -65,7 +65,7 @@ def litgpt_config(**other: Any) -> dict[str, Any]:
     """`model_config.yaml`."""
     same = {
         "name": "small-llama", "block_size": TIME, "vocab_size": VOCAB, "padded_vocab_size": VOCAB, "n_layer": 2,
-        "n_head": 4, "n_query_groups": 2, "n_embd": 32, "head_size": 8, "rotary_percentage": 1.0, "bias": False,
+        "n_head": 4, "n_query_groups": 2, "n_embd": 32, "head_size": 6, "rotary_percentage": 1.0, "bias": False,
         "parallel_residual": False, "norm_class_name": "RMSNorm", "norm_eps": 1e-5, "mlp_class_name": "LLaMAMLP",
         "intermediate_size": 44, "rope_base": 10000, "rope_condense_ratio": 1, "rope_adjustments": None,
         "scale_embeddings": False, "gelu_approximate": "none", "final_logit_softcapping": None,
@@ -132,7 +132,7 @@ CASES: dict[str, Case] = {
     "litgpt with norms of q and k": Case(
         said(),
         "lit_model.pth",
-        beside={"model_config.yaml": litgpt_config(norm_qk=True, head_size=6, norm_eps=1e-6, rope_base=1000000)},
+        beside={"model_config.yaml": litgpt_config(norm_qk=True, norm_eps=1e-6, rope_base=1000000)},
     ),
     "litgpt, Gemma": Case(
         said(),

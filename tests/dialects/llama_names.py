@@ -189,7 +189,7 @@ HABITS: dict[str, tuple[dict[str, str], Habits]] = {
     "happy-llm": (META, replace(LLAMA, tied=True)),
     "baby-llama2": (META, replace(LLAMA, tied=True)),
     "minimind of February 2025": (META, replace(LLAMA, theta=1e6, tied=True)),
-    "minimind with experts": (MINIMIND_MOE, replace(QWEN, experts=4, chosen=1, tied=True)),
+    "minimind with experts": (MINIMIND_MOE, replace(QWEN, head_dim=6, experts=4, chosen=1, tied=True)),
     "meta-llama": (META, replace(LLAMA, theta=5e5, stretch=(8, 1, 4, 8192))),
     "mistral-inference": (META, replace(LLAMA, head_dim=10, theta=1e6)),
     "lingua": (LINGUA, replace(LLAMA, theta=5e5, tied=True)),
@@ -199,10 +199,10 @@ HABITS: dict[str, tuple[dict[str, str], Habits]] = {
     "gpt-fast": (GPT_FAST, LLAMA),
     "cs336": (CS336, MHA),
     "picotron": (PICOTRON, HALVES),
-    "litgpt": (LITGPT, HALVES),
-    "litgpt, legacy": (LITGPT_LEGACY, replace(HALVES, by_group=True)),
+    "litgpt": (LITGPT, replace(HALVES, head_dim=6)),
+    "litgpt, legacy": (LITGPT_LEGACY, replace(HALVES, head_dim=6, by_group=True)),
     "litgpt with norms of q and k": (LITGPT_QK, replace(QWEN, head_dim=6)),
-    "litgpt, Gemma": (LITGPT, replace(HALVES, plus_one=True, times=ROOT, act="gelu_tanh", tied=True)),
+    "litgpt, Gemma": (LITGPT, replace(HALVES, head_dim=6, plus_one=True, times=ROOT, act="gelu_tanh", tied=True)),
     "tinyllama": (TINYLLAMA, replace(HALVES, by_group=True)),
     "lit-llama": (LIT_LLAMA, MHA),
     "smolgpt": (SMOLGPT, replace(MHA, pairs=False, minus=True, on_heads=True, eps=EPS_NONE, tied=True)),
@@ -252,7 +252,7 @@ HABITS: dict[str, tuple[dict[str, str], Habits]] = {
             tied=True,
         ),
     ),
-    "rasbt-qwen3 with experts": (QWEN3_MOE, replace(QWEN, experts=5, chosen=2)),
+    "rasbt-qwen3 with experts": (QWEN3_MOE, replace(QWEN, head_dim=6, experts=5, chosen=2)),
 }
 """By codebase: the names, and what the code does."""
 assert VOCAB < 64

@@ -22,7 +22,7 @@ class Usual:
 
 NUMBERS: Mapping[str, Usual] = {
     "norm_eps": Usual(
-        ("1e-05", "1e-06", "1.1920929e-07", "1e-08", "1e-12"),
+        ("1e-05", "1e-06", "1.1920928955078125e-07", "1e-08", "1e-12"),
         "torch.nn.LayerNorm; Llama and Gemma; torch.nn.RMSNorm, whose eps is that of float32; minGPT-like code; BERT",
     ),
     "rope_theta": Usual(
@@ -37,6 +37,8 @@ CHOICES: Mapping[str, tuple[str, ...]] = {
     "attention_scale": ("head_dim**-0.5", "d_model**-0.5"),
     "norm_placement": ("pre", "post"),
     "rope_layout": ("halves", "pairs"),
+    # Llama 2 and most others; 3.1; 3.2.
+    "rope_scaling": ("none", "llama3:8,1,4,8192", "llama3:32,1,4,8192"),
 }
 """Fields that take a word, where not every word is usual."""
 
