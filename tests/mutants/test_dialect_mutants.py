@@ -8,7 +8,6 @@ from __future__ import annotations
 from itertools import permutations
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import torch
 
 from ckpt2hf.api import Request, plan
@@ -48,8 +47,7 @@ def outcome(made: Any, layout: Any, said: Any, golden: Any) -> float | str:
     except Ckpt2hfError as error:
         return str(error)
     weights = load_slots(mutant.slots, torch.float32)
-    logits = reference(mutant.spec, weights, torch.from_numpy(golden.input_ids)).numpy()
-    return float(np.abs(logits - golden.logits).max()) if logits.shape == golden.logits.shape else np.inf
+    return golden.off(reference(mutant.spec, weights, torch.from_numpy(golden.input_ids)).numpy())
 
 
 def died(found: float | str) -> bool:
@@ -280,5 +278,5 @@ def said(golden: Any, flags: Any) -> float | str:
         made = plan(Request(source=golden.path, **flags))
     except Ckpt2hfError as error:
         return str(error)
-    logits = reference(made.spec, load_slots(made.slots, torch.float32), torch.from_numpy(golden.input_ids)).numpy()
-    return float(np.abs(logits - golden.logits).max())
+    weights = load_slots(made.slots, torch.float32)
+    return golden.off(reference(made.spec, weights, torch.from_numpy(golden.input_ids)).numpy())

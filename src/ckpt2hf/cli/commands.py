@@ -53,6 +53,7 @@ def convert(
     reference: o.Reference = None,
     reference_args: o.ReferenceArgs = None,
     dtype: o.DTypeName = None,
+    allow: o.Allow = None,
     formats: Annotated[str, typer.Option("--formats", help="Which weight files to write.")] = "safetensors,bin",
     max_shard_size: Annotated[
         str | None, typer.Option("--max-shard-size", metavar="SIZE", help="Split above, e.g. 5GB.", show_default=False)
@@ -73,7 +74,7 @@ def convert(
         from ckpt2hf.cli.progress import shown
         from ckpt2hf.cli.show_report import show_report
 
-        asked = o.request(path, dialect, facts, weights_key, (reference, reference_args), dtype)
+        asked = o.request(path, dialect, facts, weights_key, (reference, reference_args), dtype, allow)
         writing = Writing(
             out=out,
             formats=o.formats(formats),
@@ -108,13 +109,14 @@ def plan(
     reference: o.Reference = None,
     reference_args: o.ReferenceArgs = None,
     dtype: o.DTypeName = None,
+    allow: o.Allow = None,
     as_json: o.Json = False,
 ) -> None:
     """Show what `convert` would do, tensor by tensor, without writing anything."""
     from ckpt2hf.api import plan
     from ckpt2hf.cli.show_plan import plan_json, show_plan
 
-    made = plan(o.request(path, dialect, facts, weights_key, (reference, reference_args), dtype))
+    made = plan(o.request(path, dialect, facts, weights_key, (reference, reference_args), dtype, allow))
     if as_json:
         show_json(plan_json(made))
     else:
@@ -162,6 +164,7 @@ def verify(
     weights_key: o.WeightsKey = None,
     reference: o.Reference = None,
     reference_args: o.ReferenceArgs = None,
+    allow: o.Allow = None,
     threads: o.Threads = 0,
     as_json: o.Json = False,
     quiet: o.Quiet = False,
@@ -172,7 +175,7 @@ def verify(
     from ckpt2hf.cli.show_report import show_verdict
     from ckpt2hf.report import plain_tree
 
-    asked = o.request(against, dialect, facts, weights_key, (reference, reference_args))
+    asked = o.request(against, dialect, facts, weights_key, (reference, reference_args), allow=allow)
     with shown(quiet=quiet or as_json) as progress:
         workers = Writing(out=directory, threads=threads).workers
         verdict = prove(directory, asked, Level(level.value), threads=workers, progress=progress)

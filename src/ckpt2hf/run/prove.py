@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from ckpt2hf.errors import NotFoundError, UsageError
 from ckpt2hf.output import WeightFormat
 from ckpt2hf.report import verdict_report
+from ckpt2hf.run import units
 from ckpt2hf.run.convert import REPORT
 from ckpt2hf.run.request import Silence
 from ckpt2hf.run.understand import plan as make_plan
@@ -63,6 +64,7 @@ def _completed(request: Request, report: Path) -> Request:
             facts=(*request.facts, *facts),
             weights_key=request.weights_key or options["weights_key"],
             dtype=request.dtype or dtype,
+            allow=request.allow or units.allowed(options.get("allow", [])),
         )
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise UsageError(

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from ckpt2hf.output import WeightFormat
+    from ckpt2hf.rewrites import Exactness
     from ckpt2hf.tensors import DType
     from ckpt2hf.verify import Level
 
@@ -25,6 +26,7 @@ class Settings:
     """Values by field, as after `--set field=`."""
     weights_key: str | None = None
     dtype: DType | None = None
+    allow: tuple[Exactness, ...] | None = None
     level: Level | None = None
     formats: tuple[WeightFormat, ...] | None = None
     max_shard_bytes: int | None = None
@@ -50,6 +52,7 @@ class Settings:
             facts=tuple(f"{name}={value}" for name, value in self.facts.items()),
             weights_key=self.weights_key,
             dtype=self.dtype,
+            allow=self.allow or (),
         )
 
     def writing(self, out: Path, *, threads: int = 0) -> Writing:

@@ -11,6 +11,7 @@ from ckpt2hf.dialects import TOKEN_IDS, dialects, said_in_file
 from ckpt2hf.errors import UsageError
 from ckpt2hf.ir import FIELDS
 from ckpt2hf.output import WeightFormat
+from ckpt2hf.rewrites import Exactness  # noqa: TC001 - pydantic reads the annotations
 from ckpt2hf.run import units
 from ckpt2hf.run.settings import Settings
 from ckpt2hf.tensors import DType  # noqa: TC001 - pydantic reads the annotations
@@ -66,6 +67,10 @@ def _facts(value: object) -> dict[str, str]:
 
 def _dtype(value: object) -> DType:
     return units.number_type(_text(value))
+
+
+def _allow(value: object) -> tuple[Exactness, ...]:
+    return units.allowed(_texts(value))
 
 
 def _level(value: object) -> Level:
@@ -143,6 +148,7 @@ class Words(_Table):
     weights_key: Annotated[str | None, BeforeValidator(_text)] = None
     facts: Annotated[dict[str, str], BeforeValidator(_facts), Field(alias="set")] = Field(default_factory=dict)
     dtype: Annotated[DType | None, BeforeValidator(_dtype)] = None
+    allow: Annotated[tuple[Exactness, ...] | None, BeforeValidator(_allow)] = None
     verify: Annotated[Level | None, BeforeValidator(_level)] = None
     formats: Annotated[tuple[WeightFormat, ...] | None, BeforeValidator(_formats)] = None
     max_shard_size: Annotated[int | None, BeforeValidator(_size)] = None
@@ -158,6 +164,7 @@ class Words(_Table):
             facts=self.facts,
             weights_key=self.weights_key,
             dtype=self.dtype,
+            allow=self.allow,
             level=self.verify,
             formats=self.formats,
             max_shard_bytes=self.max_shard_size,

@@ -45,7 +45,7 @@ def plan(request: Request) -> Plan:
     else:
         candidate = detect(checkpoint, request.dialect, said.facts)
     side = _token_ids(checkpoint.side.get("config.json", {}))
-    options = PlanOptions(dtype=request.dtype, token_ids={**side, **said.token_ids})
+    options = PlanOptions(dtype=request.dtype, token_ids={**side, **said.token_ids}, allow=request.allow)
     return make_plan(checkpoint, candidate, options)
 
 
@@ -57,6 +57,7 @@ def settled(request: Request) -> Request:
         dialect=request.dialect or file.dialect,
         weights_key=request.weights_key or file.weights_key,
         dtype=request.dtype or file.dtype,
+        allow=request.allow or file.allow or (),
     )
 
 
