@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 APART = 2e-5
 """The most that a right reading may differ in float32 (measured: 1.7e-5 at logits of spread 4.5); the mildest mistake,
 an eps of 1e-8 for 1e-6, costs 2.4e-5."""
+APART_BY_CASE = {"former_postnorm": 6e-6}
+"""Closer where a mistake is milder: after the sum variances are large, and another eps costs 1.2e-5 (right: 2.9e-6)."""
 
 
 def outcome(made: Any, layout: Any, said: Any, golden: Any) -> float | str:
@@ -50,9 +52,14 @@ def outcome(made: Any, layout: Any, said: Any, golden: Any) -> float | str:
     return golden.off(reference(mutant.spec, weights, torch.from_numpy(golden.input_ids)).numpy())
 
 
-def died(found: float | str) -> bool:
+def died(found: float | str, golden: Any) -> bool:
     """Whether a mutant was refused, or its logits left the codebase's."""
-    return isinstance(found, str) or not found <= APART
+    return isinstance(found, str) or not found <= allowed(golden)
+
+
+def allowed(golden: Any) -> float:
+    """The most that a right reading of a case may differ."""
+    return APART_BY_CASE.get(golden.name, APART)
 
 
 def spelled_out(layout: Any) -> Any:
@@ -130,8 +137,9 @@ def wrong_ops(layout: Any, spec: Any) -> Iterator[tuple[str, Any]]:
         for n, op in enumerate(rule.ops):
             kept = (*rule.ops[:n], *rule.ops[n + 1 :])
             yield f"{rule.names[0]} without its op", with_rules(layout, {k: changed(rule, ops=kept)})
-            other = (*rule.ops[:n], op.model_copy(update={"axis": 1}), *rule.ops[n + 1 :])
-            yield f"{rule.names[0]} along the other axis", with_rules(layout, {k: changed(rule, ops=other)})
+            if op.split or op.join:
+                other = (*rule.ops[:n], op.model_copy(update={"axis": 1}), *rule.ops[n + 1 :])
+                yield f"{rule.names[0]} along the other axis", with_rules(layout, {k: changed(rule, ops=other)})
 
 
 def with_fact(layout: Any, name: str, source: FactSource) -> Any:
@@ -222,14 +230,14 @@ def test_a_wrong_dialect_is_refused_or_leaves_the_codebase_s_logits(every_golden
     said = {name: fact for name, fact in made.candidate.resolution.facts.items() if fact.origin is Origin.USER}
     right = outcome(made, made.candidate.fit.layout, said, every_golden)
     assert isinstance(right, float)
-    assert right <= APART
+    assert right <= allowed(every_golden)
     survivors = []
     for title, layout in mutants(made):
         found = outcome(made, layout, said, every_golden)
         if (every_golden.name, title) in SAME_FUNCTION:
             assert isinstance(found, float)
-            assert found <= APART
-        elif not harmless(made, title) and tally("of the dialects", killed=died(found)):
+            assert found <= allowed(every_golden)
+        elif not harmless(made, title) and tally("of the dialects", killed=died(found, every_golden)):
             survivors.append((title, found))
     assert survivors == []
 
@@ -268,7 +276,7 @@ def test_a_wrong_word_of_the_user_is_refused_or_leaves_the_codebase_s_logits(
             if name == "context" and right.position is not Position.LEARNED:
                 continue  # no logits show it
             found = said(every_golden, {**given, "facts": (*kept, f"{name}={other}")})
-            if tally("of the user's facts", killed=died(found)):
+            if tally("of the user's facts", killed=died(found, every_golden)):
                 survivors.append((f"{name}={other}", found))
     assert survivors == []
 
