@@ -79,8 +79,10 @@ def _way(
 def _rewrite(
     target: Target, spec: ModelSpec, slots: Mapping[str, Mosaic], allow: tuple[Exactness, ...], *, where: str
 ) -> tuple[Rewritten, ...]:
-    """Identities applied until the target accepts the spec. Raises UnsupportedError naming what is left, or
-    InexactError where what is not allowed would do."""
+    """Identities applied until the target accepts the spec.
+
+    Raises UnsupportedError naming what is left, or InexactError where what is not allowed would do.
+    """
     made: list[Rewritten] = []
     asked = {problem.field: problem for problem in target.problems(spec)}
     for rewrite in REWRITES:

@@ -118,8 +118,10 @@ class Cast:
 
 @dataclass(frozen=True, slots=True)
 class Deviation:
-    """A vector with one number everywhere: the root of the variance that a LayerNorm of this weight and bias gives on
-    average, plus eps."""
+    """A vector with one number everywhere: about the deviation of what a LayerNorm of this weight and bias gives.
+
+    It is the root of mean(weight^2) + var(bias) + eps.
+    """
 
     weight: Readable
     bias: Readable
