@@ -229,3 +229,28 @@ def test_another_number_of_heads_is_another_function(
 def test_padding_that_the_training_code_hides_is_told(gpts: Any, saved: Any) -> None:
     path = saved(gpts.loud(gpts.Swish()).state_dict())
     assert any("pad_idx" in note for note in plan(Request(source=path, facts=("heads=3",))).notes)
+
+
+def test_the_header_of_llm_c_is_a_mark_and_padding_rows_are_cut_off(models: Any, saved: Any, proved: Any) -> None:
+    """What a .bin gives: one matrix for embedding and head, rows beyond the vocabulary, no mask, and its header."""
+    model = models.loud(models.Fused("gelu_tanh"))
+    state = {name: part for name, part in model.state_dict().items() if name != "lm_head.weight"}
+    table = state["transformer.wte.weight"]
+    state["transformer.wte.weight"] = torch.cat([table, torch.zeros(8, table.shape[1])])
+    sizes = {"n_layer": models.LAYERS, "n_head": 3, "n_embd": models.WIDTH, "block_size": models.TIME}
+    report = proved(saved({"model": state, "llmc": {**sizes, "vocab_size": models.VOCAB}}), model, noise=NOISE)
+    assert report.dialect.id == "llmc"
+    assert "llmc.n_head" in report.dialect.reason
+    assert [made.id for made in report.rewrites] == ["8 unused rows cut off the embedding"]
+    assert report.exactness == "bitwise"
+
+
+def test_conv1d_with_the_old_name_of_the_head(models: Any, saved: Any, proved: Any) -> None:
+    """graykode's, after pytorch-pretrained-BERT: matrices `[in, out]`."""
+    model = models.loud(models.Fused("gelu_tanh", mask=True))
+    state = {
+        name.replace("lm_head.", "lm_head.decoder."): part.T.contiguous() if ".c_" in name and part.ndim == 2 else part
+        for name, part in model.state_dict().items()
+    }
+    report = proved(saved(state), model, noise=NOISE, facts=("heads=3",))
+    assert (report.dialect.id, report.exactness) == ("graykode", "bitwise")

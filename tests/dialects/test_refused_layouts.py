@@ -95,3 +95,12 @@ def test_inspect_says_so_too(saved: Any) -> None:
     found = inspect(Request(source=saved(turkish())))
     assert [fit.dialect.id for fit in found.fits if fit.refuses] == ["malibayram"]
     assert found.candidates == ()
+
+
+def test_what_minGPT_ddp_itself_saves_is_refused_as_not_causal(repository: Path) -> None:  # noqa: N802 - its name
+    """tests/refused: random tensors, saved by that code (its case.json names the commit)."""
+    path = repository / "tests" / "refused" / "pt_examples_mingpt_ddp" / "checkpoint.pt"
+    with pytest.raises(UnsupportedError, match="it is not causal") as refused:
+        convert(Request(source=path), Writing(out=path.parent / "never"))
+    assert "every token sees the whole sequence" in str(refused.value)
+    assert not (path.parent / "never").exists()
