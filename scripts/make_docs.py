@@ -150,7 +150,11 @@ def default_of(parameter: inspect.Parameter) -> str:
 def errors() -> str:
     """Every error with its code."""
     order = list(vars(ckpt2hf.errors))
-    kinds = sorted(Ckpt2hfError.__subclasses__(), key=lambda kind: order.index(kind.__name__))
+    found = [kind for kind in vars(ckpt2hf.errors).values() if isinstance(kind, type)]
+    kinds = sorted(
+        (kind for kind in found if issubclass(kind, Ckpt2hfError) and kind is not Ckpt2hfError),
+        key=lambda kind: order.index(kind.__name__),
+    )
     rows = ((f"`{k.code}`", f"`{k.__name__}`", str(k.exit_code), k.__doc__ or "") for k in kinds)
     return table(("code", "exception", "exit", "meaning"), rows)
 

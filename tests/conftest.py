@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
@@ -17,7 +18,6 @@ from support import MUTANTS, REFUSED, SOURCES, Tally
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    import numpy as np
     from numpy.typing import NDArray
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -34,6 +34,18 @@ class GoldenCase:
     semantics: Mapping[str, Any]
     input_ids: NDArray[np.int64]
     logits: NDArray[np.float32]
+
+    @property
+    def gives_log_probabilities(self) -> bool:
+        """Whether the codebase's model ends with a log_softmax."""
+        return bool(self.semantics.get("output", "logits") != "logits")
+
+    def off(self, found: NDArray[np.float32]) -> float:
+        """How far logits lie from what the codebase gives at most; infinitely where the shapes differ."""
+        if found.shape != self.logits.shape:
+            return np.inf
+        shifted = found - np.logaddexp.reduce(found, axis=-1, keepdims=True) if self.gives_log_probabilities else found
+        return float(np.abs(shifted - self.logits).max())
 
 
 @functools.cache

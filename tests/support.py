@@ -93,13 +93,20 @@ FLAGS: dict[str, dict[str, Any]] = {
 
 EVERY_FLAGS: dict[str, dict[str, Any]] = {
     **FLAGS,
+    "clean_transformer_arena": {"dialect": "transformerlens", "facts": ()},
+    "fareedkhan": {},
+    "former_postnorm": {"facts": ("heads=3",)},
     "lfs_llama3": {"facts": ("heads=4", "context=64", "rope_theta=10000", "rope_scaling=llama3:8,1,4,64")},
     "lfs_qwen3": {"facts": ("context=64",)},
     "litgpt_llama": {},
     "llama2c": {},
     "meta_llama3": {"facts": ("context=64",)},
+    "llmc_train_gpt2": {"dialect": "llmc", "facts": ("heads=3",)},
     "minimind2_apr2025": {"dialect": "minimind", "facts": ("heads=4", "context=64")},
     "minimind3": {"dialect": "minimind", "facts": ("context=64",)},
+    "rasbt_gpt_noqkvbias": {"facts": ("heads=3",)},
+    "rasbt_gpt_qkvbias_ckptdict": {"facts": ("heads=4",)},
+    "waylandzhang_sinusoidal": {},
 }
 """The same for all of them, also those whose file is not called checkpoint.pt."""
 

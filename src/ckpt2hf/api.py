@@ -7,6 +7,7 @@ from ckpt2hf.output import WeightFormat
 from ckpt2hf.plan import Plan
 from ckpt2hf.remote import path_or_url
 from ckpt2hf.report import Report, VerdictReport
+from ckpt2hf.rewrites import Exactness
 from ckpt2hf.run import (
     REPORT,
     Progress,
@@ -28,6 +29,7 @@ __all__ = [
     "Checkpoint",
     "Ckpt2hfError",
     "DType",
+    "Exactness",
     "Level",
     "Plan",
     "Progress",

@@ -7,6 +7,7 @@
     ├── CheckpointError    checkpoint 1   the file cannot be read as a checkpoint
     ├── MappingError       mapping    1   tensors without a rule, slots without a source
     ├── UnsupportedError   target     1   the model is understood, but no target can express it
+    │   └── InexactError   inexact    2   it can be expressed, but not exactly, and nobody has allowed that
     ├── HealthError        health     1   the weights themselves are broken (NaN, Inf)
     ├── OutputError        output     1   the result could not be written
     ├── VerificationError  verify     1   a verification could not be carried out
@@ -96,6 +97,13 @@ class UnsupportedError(Ckpt2hfError):
     """The model is understood, but no Hugging Face class computes it."""
 
     code = "target"
+
+
+class InexactError(UnsupportedError):
+    """A class computes the model, but not exactly, and nobody has allowed that."""
+
+    code = "inexact"
+    exit_code = 2
 
 
 class HealthError(Ckpt2hfError):

@@ -53,6 +53,18 @@ def models() -> Any:
 
 
 @pytest.fixture(scope="session")
+def gpts() -> Any:
+    """The module of small models of further GPT-2-like codebases."""
+    return load_module(MODELS.with_name("models_gpt.py"), "small_gpts")
+
+
+@pytest.fixture(scope="session")
+def kin() -> Any:
+    """The module of small models whose tensors are oddly named or stacked."""
+    return load_module(MODELS.with_name("models_kin.py"), "small_kin")
+
+
+@pytest.fixture(scope="session")
 def models_file() -> Path:
     return MODELS
 

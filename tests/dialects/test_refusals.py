@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from ckpt2hf.api import Request, Writing, convert, dialects, plan
-from ckpt2hf.errors import Ckpt2hfError, FactsError, MappingError
+from ckpt2hf.errors import Ckpt2hfError, FactsError, MappingError, UnsupportedError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -101,14 +101,16 @@ def not_causal(models: Any) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("dialect", [None, *BUILT_IN])
-def test_a_model_that_sees_the_future_is_in_no_dialect(dialect: str | None, models: Any, saved: Any) -> None:
-    with pytest.raises(MappingError):
+def test_a_model_that_sees_the_future_is_refused_whatever_is_said(dialect: str | None, models: Any, saved: Any) -> None:
+    with pytest.raises(UnsupportedError, match="it is not causal") as refused:
         plan(Request(source=saved(not_causal(models)), dialect=dialect, facts=("heads=3",)))
+    assert refused.value.exit_code == 1
 
 
 @pytest.mark.parametrize("dialect", BUILT_IN)
 def test_a_dialect_does_not_read_another_s_names(dialect: str, models: Any, saved: Any) -> None:
-    own = {"az-course": {0, 1}, "karpathy-lecture": {0}, "mingpt": {2, 3}, "nanogpt": {2}, "build-nanogpt": set()}
+    lecture: dict[str, set[int]] = {"az-course": {0, 1}, "karpathy-lecture": {0}, "fcc": {0}}
+    own = lecture | {"mingpt": {2, 3}, "nanogpt": {2}, "llmc": {2}, "makemore": {2}}
     states = (
         models.Lecture().state_dict(),
         models.Fused(bias=False, norm_bias=True, tied=False, mask=True).state_dict(),

@@ -33,6 +33,8 @@ APART = 2e-5
 an eps of 1e-8 for 1e-6, costs 2.4e-5."""
 SHARP = 1e-7
 """The same for logits that were computed in float64 (measured: 1e-13; the mildest mistake costs 1e-6)."""
+APART_BY_CASE = {"former_postnorm": 6e-6}
+"""Closer where a mistake is milder: after the sum variances are large, and another eps costs 1.2e-5 (right: 2.9e-6)."""
 
 
 def distance(spec: Any, given: Any, golden: Any) -> float:
@@ -41,8 +43,8 @@ def distance(spec: Any, given: Any, golden: Any) -> float:
         return np.inf
     wide = torch.float64 if golden.logits.dtype == np.float64 else torch.float32
     weights = load_slots(given, torch.float32)
-    logits = reference(spec, weights, torch.from_numpy(golden.input_ids), dtype=wide).numpy()
-    return float(np.abs(logits - golden.logits).max()) if logits.shape == golden.logits.shape else np.inf
+    found: float = golden.off(reference(spec, weights, torch.from_numpy(golden.input_ids), dtype=wide).numpy())
+    return found
 
 
 def outcome(made: Any, layout: Any, said: Any, golden: Any) -> float | str:
@@ -64,7 +66,12 @@ def outcome(made: Any, layout: Any, said: Any, golden: Any) -> float | str:
 
 def died(found: float | str, golden: Any) -> bool:
     """Whether a mutant was refused, or its logits left the codebase's."""
-    return isinstance(found, str) or not found <= (SHARP if golden.logits.dtype == np.float64 else APART)
+    return isinstance(found, str) or not found <= allowed(golden)
+
+
+def allowed(golden: Any) -> float:
+    """The most that a right reading of a case may differ."""
+    return SHARP if golden.logits.dtype == np.float64 else APART_BY_CASE.get(golden.name, APART)
 
 
 def spelled_out(layout: Any) -> Any:
@@ -153,11 +160,11 @@ def wrong_ops(layout: Any, spec: Any) -> Iterator[tuple[str, Any]]:
             yield f"{rule.names[0]} without its op", with_rules(layout, {k: changed(rule, ops=kept)})
             if op.deal is not None:
                 yield f"{rule.names[0]} in three blocks", with_rules(layout, {k: changed(rule, ops=(BLOCKS,))})
-                continue  # which has no axis
             if op.split is not None and len(op.split) == len(BLOCKS.split or ()) and spec.kv_heads > 1:
                 yield f"{rule.names[0]} by group", with_rules(layout, {k: changed(rule, ops=(GROUPS,))})
-            other = (*rule.ops[:n], op.model_copy(update={"axis": 1}), *rule.ops[n + 1 :])
-            yield f"{rule.names[0]} along the other axis", with_rules(layout, {k: changed(rule, ops=other)})
+            if op.split or op.join:
+                other = (*rule.ops[:n], op.model_copy(update={"axis": 1}), *rule.ops[n + 1 :])
+                yield f"{rule.names[0]} along the other axis", with_rules(layout, {k: changed(rule, ops=other)})
 
 
 def with_fact(layout: Any, name: str, source: FactSource) -> Any:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pytest
 import torch
 
@@ -15,7 +16,6 @@ from mutants import test_dialect_mutants as mutated
 if TYPE_CHECKING:
     from pathlib import Path
 
-    import numpy as np
     from numpy.typing import NDArray
 
 
@@ -27,6 +27,10 @@ class Kin:
     path: Path
     input_ids: NDArray[np.int64]
     logits: NDArray[np.float64]
+
+    def off(self, found: NDArray[np.float64]) -> float:
+        """How far logits lie from them at most; infinitely where the shapes differ."""
+        return float(np.abs(found - self.logits).max()) if found.shape == self.logits.shape else np.inf
 
 
 @pytest.fixture(params=CASES)

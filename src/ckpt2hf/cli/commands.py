@@ -56,6 +56,7 @@ def convert(
     sample_tokenizer: o.SampleTokenizer = None,
     sample_dtype: o.SampleDType = None,
     dtype: o.DTypeName = None,
+    allow: o.Allow = None,
     formats: Annotated[str, typer.Option("--formats", help="Which weight files to write.")] = "safetensors,bin",
     max_shard_size: Annotated[
         str | None, typer.Option("--max-shard-size", metavar="SIZE", help="Split above, e.g. 5GB.", show_default=False)
@@ -78,7 +79,7 @@ def convert(
         from ckpt2hf.cli.show_report import show_report
 
         text = (sample, sample_tokenizer, sample_dtype)
-        asked = o.request(path, dialect, facts, weights_key, (reference, reference_args), dtype, text)
+        asked = o.request(path, dialect, facts, weights_key, (reference, reference_args), dtype, text, allow)
         writing = Writing(
             out=out,
             formats=o.formats(formats),
@@ -117,6 +118,7 @@ def plan(
     sample_tokenizer: o.SampleTokenizer = None,
     sample_dtype: o.SampleDType = None,
     dtype: o.DTypeName = None,
+    allow: o.Allow = None,
     as_json: o.Json = False,
 ) -> None:
     """Show what `convert` would do, tensor by tensor, without writing anything."""
@@ -125,7 +127,7 @@ def plan(
     from ckpt2hf.cli.show_plan import plan_json, show_plan
 
     text = (sample, sample_tokenizer, sample_dtype)
-    asked = o.request(path, dialect, facts, weights_key, (reference, reference_args), dtype, text)
+    asked = o.request(path, dialect, facts, weights_key, (reference, reference_args), dtype, text, allow)
     with shown(quiet=as_json) as progress:
         made = plan(asked, progress)
     if as_json:
@@ -183,6 +185,7 @@ def verify(
     reference: o.Reference = None,
     reference_args: o.ReferenceArgs = None,
     python_5x: o.Python5x = None,
+    allow: o.Allow = None,
     threads: o.Threads = 0,
     as_json: o.Json = False,
     quiet: o.Quiet = False,
@@ -193,7 +196,7 @@ def verify(
     from ckpt2hf.cli.show_report import show_verdict
     from ckpt2hf.report import plain_tree
 
-    asked = o.request(against, dialect, facts, weights_key, (reference, reference_args))
+    asked = o.request(against, dialect, facts, weights_key, (reference, reference_args), allow=allow)
     with shown(quiet=quiet or as_json) as progress:
         workers = Writing(out=directory, threads=threads).workers
         verdict = prove(directory, asked, Level(level.value), threads=workers, python_5x=python_5x, progress=progress)

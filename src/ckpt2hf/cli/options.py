@@ -23,6 +23,12 @@ class LevelName(enum.StrEnum):
     LOGITS = "logits"
 
 
+class AllowName(enum.StrEnum):
+    """What is not done unless it is allowed."""
+
+    NUMERICALLY_EQUAL = "numerically-equal"
+
+
 Source = Annotated[
     Path,
     typer.Argument(
@@ -122,6 +128,10 @@ Python5x = Annotated[
         show_default=False,
     ),
 ]
+Allow = Annotated[
+    list[AllowName] | None,
+    typer.Option("--allow", help="What is not exact, but nearly: a final norm in a class that has none. Repeatable."),
+]
 LevelOption = Annotated[LevelName, typer.Option("--verify", help="How much is proved before anything is left behind.")]
 Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout instead of text.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no summary.")]
@@ -138,9 +148,11 @@ def request(
     reference: tuple[str | None, list[str] | None] = (None, None),
     dtype: str | None = None,
     sample: tuple[Path | None, Path | None, str | None] = (None, None, None),
+    allow: list[AllowName] | None = None,
 ) -> Request:
     """What the user asks for. Raises UsageError."""
     from ckpt2hf.api import Request
+    from ckpt2hf.run import units
 
     code, args = reference
     if args and not code:
@@ -154,6 +166,7 @@ def request(
         facts=tuple(facts or ()),
         weights_key=weights_key,
         dtype=_dtype(dtype),
+        allow=units.allowed(allow or ()),
         reference=code,
         reference_args=tuple(args or ()),
         sample=text,

@@ -78,6 +78,7 @@ class Evidence:
             and all(str(self.at(path)) != text for path, text in when.unequal.items())
             and all(self.matching(name) for name in when.tensor)
             and not any(self.matching(name) for name in when.no_tensor)
+            and not any(p.match(name) is not None for p in when.no_module for name in self.checkpoint.modules)
         )
 
     def find(self, field: str, source: FactSource, known: Callable[[str], Any]) -> Fact | None:

@@ -50,6 +50,8 @@ class When(Table):
     """Names of tensors that must be there."""
     no_tensor: Patterns = ()
     """Names of tensors that must not be there."""
+    no_module: Patterns = ()
+    """Modules of a pickled model that must not be there: they say what a constant would say."""
 
 
 SOURCES = (

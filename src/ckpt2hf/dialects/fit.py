@@ -53,6 +53,11 @@ class Fit:
         return self.layout.target or self.dialect.target
 
     @property
+    def targets(self) -> tuple[str, ...]:
+        """The ids of all architectures to try, in order."""
+        return (self.target, *self.layout.also)
+
+    @property
     def reason(self) -> str:
         """Why it fits, or why not."""
         if self.misfits:

@@ -178,6 +178,10 @@ class Layout(Table):
     """What a file of this layout shows."""
     target: str | None = None
     """The Hugging Face architecture it becomes, if it is not the dialect's."""
+    also: tuple[str, ...] = ()
+    """Architectures to try where that one cannot express what the facts say."""
+    note: str | None = None
+    """What a user must know about the function that no fact says."""
     refuse: str | None = None
     """Why no checkpoint of this layout can be converted: what it computes that no architecture has."""
     family: str = "none"

@@ -144,6 +144,8 @@ class Expectation(enum.Enum):
     """A single number, -10,000 or less: what a masked score is replaced with."""
     POSITION_IDS = "position_ids"
     """0, 1, 2 and so on; leading axes of length one."""
+    SINUSOIDS = "sinusoids"
+    """The table of sines and cosines that the positions of this model are, a row for every position."""
     ROPE_FREQUENCIES = "rope_frequencies"
     """The frequencies of the RoPE that the facts describe, one for every pair."""
     ROPE_ANGLES = "rope_angles"

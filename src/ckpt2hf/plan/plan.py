@@ -28,6 +28,8 @@ class PlanOptions:
     """Round (or widen) every weight to this type; None keeps each as it is."""
     token_ids: Mapping[str, int | None] | None = None
     """`bos_token_id`, `eos_token_id`, as far as somebody said."""
+    allow: tuple[Exactness, ...] = ()
+    """Degrees of exactness that are only for those who ask for them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

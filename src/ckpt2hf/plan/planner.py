@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from ckpt2hf.errors import Ckpt2hfError, FactsError, UnsupportedError
+from ckpt2hf.errors import Ckpt2hfError, FactsError, InexactError, UnsupportedError
 from ckpt2hf.naming import assign, link, to_names, to_slots
 from ckpt2hf.ops import Mosaic
 from ckpt2hf.plan.plan import Plan, PlanOptions
-from ckpt2hf.rewrites import REWRITES, Cast
+from ckpt2hf.rewrites import REWRITES, Cast, Exactness
 from ckpt2hf.targets import target as target_named
 
 if TYPE_CHECKING:
@@ -27,7 +27,6 @@ def make_plan(checkpoint: Checkpoint, candidate: Candidate, options: PlanOptions
     spec = candidate.resolution.spec
     if problems := spec.problems():
         raise FactsError("the facts describe an impossible model", details=problems, where=str(checkpoint.path))
-    target = target_named(candidate.fit.target)
     naming = candidate.fit.layout.naming
     try:
         assignment = assign(naming, spec, {name: ref.meta for name, ref in checkpoint.tensors.items()})
@@ -38,7 +37,7 @@ def make_plan(checkpoint: Checkpoint, candidate: Candidate, options: PlanOptions
     refs = {**checkpoint.tensors, **{k: checkpoint.tensors[v] for k, v in assignment.stand_ins.items()}}
     sources = {name: Mosaic.of(refs[name]) for made in assignment.links for name in made.names}
     slots = to_slots(assignment.links, sources)
-    rewrites = _rewrite(target, spec, slots, where=str(checkpoint.path))
+    target, rewrites = _way(candidate.fit.targets, spec, slots, options.allow, where=str(checkpoint.path))
     final_spec, final_slots = (rewrites[-1].spec, rewrites[-1].slots) if rewrites else (spec, slots)
     links = link(target.naming, final_spec)
     tensors: dict[str, Readable] = dict(to_names(links, final_slots))
@@ -60,12 +59,30 @@ def make_plan(checkpoint: Checkpoint, candidate: Candidate, options: PlanOptions
         config=_config(target, final_spec, tensors, token_ids),
         generation_config=token_ids,
         dtype=options.dtype,
-        notes=tuple(notes),
+        notes=(*([note] if (note := candidate.fit.layout.note) else []), *notes),
     )
 
 
-def _rewrite(target: Target, spec: ModelSpec, slots: Mapping[str, Mosaic], *, where: str) -> tuple[Rewritten, ...]:
-    """Identities applied until the target accepts the spec. Raises UnsupportedError naming what is left."""
+def _way(
+    names: Sequence[str], spec: ModelSpec, slots: Mapping[str, Mosaic], allow: tuple[Exactness, ...], *, where: str
+) -> tuple[Target, tuple[Rewritten, ...]]:
+    """The first target that can express the spec, and the identities on the way. Raises what the first one lacks."""
+    refused: list[UnsupportedError] = []
+    for target in map(target_named, names):
+        try:
+            return target, _rewrite(target, spec, slots, allow, where=where)
+        except UnsupportedError as error:
+            refused.append(error)
+    raise next((error for error in refused if isinstance(error, InexactError)), refused[0])
+
+
+def _rewrite(
+    target: Target, spec: ModelSpec, slots: Mapping[str, Mosaic], allow: tuple[Exactness, ...], *, where: str
+) -> tuple[Rewritten, ...]:
+    """Identities applied until the target accepts the spec.
+
+    Raises UnsupportedError naming what is left, or InexactError where what is not allowed would do.
+    """
     made: list[Rewritten] = []
     asked = {problem.field: problem for problem in target.problems(spec)}
     for rewrite in REWRITES:
@@ -81,6 +98,14 @@ def _rewrite(target: Target, spec: ModelSpec, slots: Mapping[str, Mosaic], *, wh
             details=[f"{asked.get(p.field, p).field:18} {asked.get(p.field, p).message}" for p in left],
             where=where,
             remedies=["no stock class is known for it; it needs custom modelling code, which ckpt2hf does not write"],
+        )
+    inexact = [each for each in made if each.exactness is Exactness.NUMERICAL]
+    if inexact and Exactness.NUMERICAL not in allow:
+        raise InexactError(
+            f"{target.hf_class} computes this model almost, but not exactly",
+            details=[f"{each.id}: {each.why}" for each in inexact],
+            where=where,
+            remedies=["--allow numerically-equal   (logits agree to 2e-5 of their spread, which is checked)"],
         )
     return tuple(made)
 

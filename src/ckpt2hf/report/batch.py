@@ -80,7 +80,7 @@ class JobReport:
     level: str | None = None
     """How much was proved."""
     exactness: str | None = None
-    """`bitwise`, `algebraic` or `rounded`."""
+    """`bitwise`, `algebraic`, `numerically equal` or `rounded`."""
     checks: dict[str, str] | None = None
     """The sentence of each check, by its name."""
     warnings: tuple[str, ...] = ()

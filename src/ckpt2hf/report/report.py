@@ -121,7 +121,7 @@ class RewriteReport:
     why: str
     """Why it was needed."""
     exactness: str
-    """`bitwise` or `algebraic`."""
+    """`bitwise`, `algebraic` or `numerically equal`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,7 +189,7 @@ class Report:
     rewrites: tuple[RewriteReport, ...]
     """Identities that were applied, in order."""
     exactness: str
-    """`bitwise`, `algebraic` or `rounded`: the loosest of the parts."""
+    """`bitwise`, `algebraic`, `numerically equal` or `rounded`: the loosest of the parts."""
     dtype: str | None
     """The type asked for with `--dtype`; null when every tensor keeps its own."""
     tensors: tuple[TensorReport, ...]

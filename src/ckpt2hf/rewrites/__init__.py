@@ -1,6 +1,7 @@
 """Algebraic identities that turn a spec a target cannot express into one it can."""
 
 from ckpt2hf.rewrites.attention_scale import FoldAttentionScale
+from ckpt2hf.rewrites.final_norm import FinalNormIntoBlock
 from ckpt2hf.rewrites.head_bias import FoldHeadBias
 from ckpt2hf.rewrites.leaves import Cast
 from ckpt2hf.rewrites.no_rope import ForgetHeadTurns, StandStill
@@ -38,6 +39,8 @@ REWRITES: tuple[Rewrite, ...] = (
     FillHeads(),
     FillMlp(),
     FoldAttentionScale(),
+    # The head bias goes into the last norm there is, which this one decides.
+    FinalNormIntoBlock(),
     FoldHeadBias(),
 )
 """Every identity, in the order in which they are tried."""

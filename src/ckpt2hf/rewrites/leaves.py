@@ -116,6 +116,31 @@ class Cast:
             return self.source.read(box).astype(self.dtype.numpy)
 
 
+@dataclass(frozen=True, slots=True)
+class Deviation:
+    """A vector with one number everywhere: about the deviation of what a LayerNorm of this weight and bias gives.
+
+    It is the root of mean(weight^2) + var(bias) + eps.
+    """
+
+    weight: Readable
+    bias: Readable
+    eps: float
+    dtype: DType
+
+    @property
+    def meta(self) -> Meta:
+        """The weight's shape with the new type."""
+        return Meta(self.weight.meta.shape, self.dtype)
+
+    def read(self, box: Box) -> Array:
+        """The number, as often as the box is large; from float64, rounded once."""
+        gain, shift = _vector(self.weight), _vector(self.bias)
+        number = np.sqrt(np.square(gain).mean() + shift.var() + self.eps)
+        shape = tuple(part.stop - part.start for part in box)
+        return np.full(shape, number, self.dtype.numpy)
+
+
 _ROWS = 32
 """Rows folded at a time: their float64 copies stay in the cache, which is five times faster than large blocks."""
 

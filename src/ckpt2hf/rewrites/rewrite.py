@@ -20,6 +20,8 @@ class Exactness(enum.Enum):
     """Only rearrangement: the mapping run backwards returns every source byte."""
     ALGEBRAIC = "algebraic"
     """Equal in real arithmetic; each touched number was rounded once."""
+    NUMERICAL = "numerically equal"
+    """Not equal in real arithmetic, but closer than anybody can see; only where the user allows it."""
     ROUNDED = "rounded"
     """The user asked for another number type."""
 

@@ -11,6 +11,7 @@ from ckpt2hf.errors import UsageError
 from ckpt2hf.output import WeightOptions, new_directory, uploaded_directory, write_json, write_weights
 from ckpt2hf.remote import is_remote
 from ckpt2hf.report import Outcome, build_report
+from ckpt2hf.run import units
 from ckpt2hf.run.fetch import fetch
 from ckpt2hf.run.needs import needs, require_memory
 from ckpt2hf.run.request import Silence
@@ -181,6 +182,7 @@ def again(plan: Plan, request: Request) -> dict[str, object]:
         "set": {**{f.field: spec[f.field] for f in facts if f.origin.value in decided}, **ids},
         "weights_key": request.weights_key,
         "dtype": request.dtype.torch_name if request.dtype else None,
+        **({"allow": units.allow_names(request.allow)} if request.allow else {}),
     }
 
 

@@ -12,6 +12,7 @@ from ckpt2hf.errors import Ckpt2hfError, NotFoundError, UsageError
 from ckpt2hf.output import WeightFormat
 from ckpt2hf.remote import path_or_url
 from ckpt2hf.report import verdict_report
+from ckpt2hf.run import units
 from ckpt2hf.run.convert import REPORT
 from ckpt2hf.run.request import Silence
 from ckpt2hf.run.understand import plan as make_plan
@@ -86,6 +87,7 @@ def _completed(request: Request, report: Path) -> Request:
             facts=(*request.facts, *facts),
             weights_key=request.weights_key or options["weights_key"],
             dtype=request.dtype or dtype,
+            allow=request.allow or units.allowed(options.get("allow", [])),
         )
     except Ckpt2hfError:
         raise

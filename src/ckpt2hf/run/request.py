@@ -12,6 +12,7 @@ from ckpt2hf.verify import Level
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from ckpt2hf.rewrites import Exactness
     from ckpt2hf.tensors import DType
 
 
@@ -26,6 +27,8 @@ class Request:
     """`field=value`, as after `--set`."""
     weights_key: str | None = None
     dtype: DType | None = None
+    allow: tuple[Exactness, ...] = ()
+    """Degrees of exactness that are only for those who ask for them: `Exactness.NUMERICAL`."""
     reference: str | None = None
     """`model.py:ClassName`: the user's own code, run to decide what the file does not say."""
     reference_args: tuple[str, ...] = ()

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from ckpt2hf.output import WeightFormat
+    from ckpt2hf.rewrites import Exactness
     from ckpt2hf.tensors import DType
     from ckpt2hf.verify import Level
 
@@ -31,6 +32,7 @@ class Settings:
     """Text or token ids that decide, from the directory of the file that says so."""
     sample_tokenizer: Path | None = None
     sample_dtype: str | None = None
+    allow: tuple[Exactness, ...] | None = None
     level: Level | None = None
     formats: tuple[WeightFormat, ...] | None = None
     max_shard_bytes: int | None = None
@@ -69,6 +71,7 @@ class Settings:
             sample=self.sample,
             sample_tokenizer=self.sample_tokenizer,
             sample_dtype=self.sample_dtype,
+            allow=self.allow or (),
         )
 
     def writing(self, out: Path, *, threads: int = 0) -> Writing:

@@ -12,6 +12,7 @@ from ckpt2hf.dialects import TOKEN_IDS, dialects, own_file, said_in_file
 from ckpt2hf.errors import UsageError
 from ckpt2hf.ir import FIELDS
 from ckpt2hf.output import WeightFormat
+from ckpt2hf.rewrites import Exactness  # noqa: TC001 - pydantic reads the annotations
 from ckpt2hf.run import units
 from ckpt2hf.run.settings import Settings
 from ckpt2hf.tensors import DType  # noqa: TC001 - pydantic reads the annotations
@@ -78,6 +79,10 @@ def _sample_dtype(value: object) -> str:
     if value not in SAMPLE_TYPES:
         raise ValueError(f"{shown(value)} is none of {', '.join(SAMPLE_TYPES)}")
     return str(value)
+
+
+def _allow(value: object) -> tuple[Exactness, ...]:
+    return units.allowed(_texts(value))
 
 
 def _level(value: object) -> Level:
@@ -158,6 +163,7 @@ class Words(_Table):
     sample: Annotated[Path | None, BeforeValidator(_path)] = None
     sample_tokenizer: Annotated[Path | None, BeforeValidator(_path)] = None
     sample_dtype: Annotated[str | None, BeforeValidator(_sample_dtype)] = None
+    allow: Annotated[tuple[Exactness, ...] | None, BeforeValidator(_allow)] = None
     verify: Annotated[Level | None, BeforeValidator(_level)] = None
     formats: Annotated[tuple[WeightFormat, ...] | None, BeforeValidator(_formats)] = None
     max_shard_size: Annotated[int | None, BeforeValidator(_size)] = None
@@ -176,6 +182,7 @@ class Words(_Table):
             sample=self.sample,
             sample_tokenizer=self.sample_tokenizer,
             sample_dtype=self.sample_dtype,
+            allow=self.allow,
             level=self.verify,
             formats=self.formats,
             max_shard_bytes=self.max_shard_size,

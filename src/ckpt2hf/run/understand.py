@@ -52,7 +52,7 @@ def plan(request: Request, progress: Progress | None = None, *, with_sample: boo
     request, said = _settings(request)
     checkpoint = open_checkpoint(request.source, weights_key=request.weights_key)
     side = _token_ids(checkpoint.side.get("config.json", {}))
-    options = PlanOptions(dtype=request.dtype, token_ids={**side, **said.token_ids})
+    options = PlanOptions(dtype=request.dtype, token_ids={**side, **said.token_ids}, allow=request.allow)
     with named(request.dialect) as dialect:
         if request.reference:
             from ckpt2hf.run.ask_code import ask_code  # noqa: PLC0415 - imports torch, only on this explicit request
@@ -76,6 +76,7 @@ def settled(request: Request) -> Request:
         sample=request.sample or (None if request.reference else file.sample),
         sample_tokenizer=request.sample_tokenizer or file.sample_tokenizer,
         sample_dtype=request.sample_dtype or file.sample_dtype,
+        allow=request.allow or file.allow or (),
     )
 
 

@@ -1,11 +1,16 @@
-"""Sizes, durations and number types as people write them: `5GB`, `30m`, `bf16`."""
+"""Sizes, durations, number types and degrees of exactness as people write them: `5GB`, `30m`, `bf16`."""
 
 from __future__ import annotations
 
 import math
 import re
+from typing import TYPE_CHECKING
 
+from ckpt2hf.rewrites import Exactness
 from ckpt2hf.tensors import DType
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([kmgt]?)(i?)b?", re.IGNORECASE)
 _POWER = {"": 0, "k": 1, "m": 2, "g": 3, "t": 4}
@@ -45,3 +50,21 @@ def number_type(name: str) -> DType:
     if known is None:
         raise ValueError(f"a type is float32, bfloat16, float16 or float64, not {name!r}")
     return DType.from_torch(known)
+
+
+_ALLOWED = {"numerically-equal": Exactness.NUMERICAL}
+"""What a user can allow: results that are not equal in real arithmetic."""
+
+
+def allowed(names: Iterable[str]) -> tuple[Exactness, ...]:
+    """The degrees of exactness of these names, each once. Raises ValueError."""
+    words = list(dict.fromkeys(str(name) for name in names))
+    unknown = [word for word in words if word not in _ALLOWED]
+    if unknown:
+        raise ValueError(f"what can be allowed is {', '.join(_ALLOWED)}, not {unknown[0]!r}")
+    return tuple(_ALLOWED[word] for word in words)
+
+
+def allow_names(given: Iterable[Exactness]) -> list[str]:
+    """These degrees as a user writes them."""
+    return [name for name, each in _ALLOWED.items() if each in given]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from ckpt2hf.naming import to_slots
 from ckpt2hf.ops import Mosaic
@@ -12,12 +12,18 @@ from ckpt2hf.verify.logits import compare_logits
 from ckpt2hf.verify.rounding import measure_rounding
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     from ckpt2hf.output import WeightFormat
     from ckpt2hf.plan import Plan
+    from ckpt2hf.verify.tolerances import Exactness as Promise
     from ckpt2hf.verify.verdict import Check
+
+_PROMISES: Mapping[Exactness, Promise] = {
+    Exactness.ALGEBRAIC: "algebraic",
+    Exactness.NUMERICAL: "numerically equal",
+}
 
 
 def check_function(
@@ -36,7 +42,7 @@ def check_function(
     """
     compare = Elsewhere(python, plan.target) if python and needs_other(plan.target) else compare_logits
     kinds = [kind.value for kind in formats]
-    exactness: Literal["algebraic", "bitwise"] = "algebraic" if plan.exactness is Exactness.ALGEBRAIC else "bitwise"
+    exactness = _PROMISES.get(plan.exactness, "bitwise")
     if not plan.rounds:
         return compare(
             directory,

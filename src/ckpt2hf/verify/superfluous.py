@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ckpt2hf.ir import Position
-from ckpt2hf.ir.tables import rope_frequencies
+from ckpt2hf.ir.tables import rope_frequencies, sinusoids
 from ckpt2hf.naming import Expectation
 
 if TYPE_CHECKING:
@@ -74,6 +74,19 @@ def _not_positions(ids: Array, _spec: ModelSpec) -> str | None:
     return "is not 0, 1, 2 and so on"
 
 
+def _not_sinusoids(found: Array, spec: ModelSpec) -> str | None:
+    shape = [n for n in found.shape if n != 1]
+    if spec.position is not Position.SINUSOIDAL or len(shape) != _MATRIX or shape[1] != spec.d_model:
+        return f"is {list(found.shape)}, no table of positions for a model of width {spec.d_model} that computes them"
+    if shape[0] < spec.context:
+        return f"ends at position {shape[0] - 1}, and the facts say that context is {spec.context}"
+    exact = sinusoids(shape[0], shape[1]).astype(np.float64)
+    allowed = np.maximum(np.arange(shape[0], dtype=np.float64)[:, None], 1) * _slack(found)
+    if (np.abs(found.reshape(shape).astype(np.float64) - exact) <= allowed).all():
+        return None
+    return "does not hold the sines and cosines of the positions"
+
+
 def _not_frequencies(found: Array, spec: ModelSpec) -> str | None:
     wanted = _frequencies(spec)
     if wanted is None or found.shape != wanted.shape:
@@ -129,6 +142,7 @@ PROOFS: Mapping[Expectation, Proof] = {
     Expectation.ADDITIVE_MASK: _not_additive,
     Expectation.MASKED_SCORE: _not_masked,
     Expectation.POSITION_IDS: _not_positions,
+    Expectation.SINUSOIDS: _not_sinusoids,
     Expectation.ROPE_FREQUENCIES: _not_frequencies,
     Expectation.ROPE_ANGLES: _not_angles,
     Expectation.ROPE_COSINES: _not_cosines,

@@ -16,7 +16,7 @@ MARKS = {Status.FAILED: "✕", Status.REFUSED: "⊘", Status.PENDING: "○", Sta
 """A sign for each status, because colour alone says nothing to some; in the order in which they need a person."""
 _TROUBLE = {status: k for k, status in enumerate(MARKS)}
 _LEVELS = ("structure", "bytes", "logits")
-_EXACTNESS = ("rounded", "algebraic", "bitwise")
+_EXACTNESS = ("rounded", "numerically equal", "algebraic", "bitwise")
 
 
 @dataclass(frozen=True, slots=True)
