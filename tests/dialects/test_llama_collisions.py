@@ -1,4 +1,4 @@
-"""Names that several codebases of Llama's kin share: what the file cannot show is asked, and wrong answers are caught."""
+"""Names that several codebases of Llama's kin share: what a file cannot show is asked, and wrong answers are caught."""
 
 from __future__ import annotations
 
