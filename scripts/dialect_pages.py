@@ -60,6 +60,10 @@ def layout_part(layout: Layout) -> str:
     target = f" Target: `{layout.target}`." if layout.target else ""
     kin = f" Facts not listed are those of the family `{layout.family}`." if layout.family != "none" else ""
     parts = [f"### {plain_text(layout.title)}\n", f"Needs {names(layout.signature.needs)}.{target}{kin}\n"]
+    if layout.also:
+        parts.append(f"Where that class cannot express it: {', '.join(f'`{name}`' for name in layout.also)}.\n")
+    if layout.note:
+        parts.append(f"Note: {plain_text(layout.note)}.\n")
     if layout.signature.marks:
         marks = [m.meta or m.record or m.side or str(m.tensor) for m in layout.signature.marks]
         parts.append(f"Recognised for certain by {', '.join(f'`{mark}`' for mark in marks)}.\n")
@@ -82,7 +86,7 @@ def source_words(source: FactSource) -> str:
     """One place a fact can come from."""
     where = " and ".join(
         [f"`{path}` is there" for path in (*source.when.has, *source.when.tensor)]
-        + [f"`{path}` is not" for path in (*source.when.lacks, *source.when.no_tensor)]
+        + [f"`{path}` is not" for path in (*source.when.lacks, *source.when.no_tensor, *source.when.no_module)]
         + [f"`{path}` is `{text}`" for path, text in source.when.equal.items()]
     )
     when = f" (when {where})" if where else ""
