@@ -276,3 +276,15 @@ def test_a_layer_in_two_stages_is_refused(tmp_path: Path) -> None:
         torch.save(saved, second)
     with pytest.raises(CheckpointError, match=r"two stages of the pipeline have a tensor embedding\.weight"):
         open_checkpoint(tmp_path)
+
+
+def test_heads_narrower_than_the_model_where_params_json_says_so(tmp_path: Path) -> None:
+    meta(
+        tmp_path,
+        1,
+        **{f"layers.0.attention.{w}.weight": shape for w, shape in {"wq": (0, (4, D)), "wo": (1, (D, 4))}.items()},
+    )
+    with pytest.raises(CheckpointError, match="files of this model are missing"):
+        open_checkpoint(tmp_path)
+    (tmp_path / "params.json").write_text('{"dim": 8, "n_heads": 2, "head_dim": 2}')
+    assert open_checkpoint(tmp_path).tensors["layers.0.attention.wq.weight"].meta.shape == (4, D)

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from itertools import product
 from typing import TYPE_CHECKING, NamedTuple
 
+from ckpt2hf.checkpoints.side import table
 from ckpt2hf.errors import CheckpointError
 
 if TYPE_CHECKING:
@@ -91,13 +92,25 @@ class Scheme:
             if not self.query or not name.endswith(self.query):
                 continue
             rows, width = (*tensor.meta.shape, 0, 0)[:2]
-            if rows < width:
+            wanted = _query_rows(folder) or width
+            if rows < wanted:
                 raise CheckpointError(
                     "files of this model are missing: those that are there hold only a part of every tensor",
-                    details=[f"{name} has {rows} rows where {width} are expected"],
+                    details=[f"{name} has {rows} rows where {wanted} are expected"],
                     where=str(folder),
                     remedies=["fetch all of its files: consolidated.00.pth, consolidated.01.pth and so on"],
                 )
+
+
+def _query_rows(folder: Path) -> int | None:
+    """The rows of all query heads where params.json says how wide a head is; else the model is as wide as they are.
+
+    Source: mistralai/mistral-inference@2557e12 (ModelArgs.head_dim).
+    """
+    path = folder / "params.json"
+    said = table(path, CheckpointError) if path.is_file() else {}
+    heads, width = said.get("n_heads"), said.get("head_dim")
+    return heads * width if isinstance(heads, int) and isinstance(width, int) else None
 
 
 MAX_RANKS = 1 << 16
