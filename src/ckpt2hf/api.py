@@ -9,6 +9,7 @@ from ckpt2hf.remote import path_or_url
 from ckpt2hf.report import Report, VerdictReport
 from ckpt2hf.run import (
     REPORT,
+    Drafted,
     Progress,
     Request,
     Understanding,
@@ -16,6 +17,7 @@ from ckpt2hf.run import (
     convert,
     dialect,
     dialect_text,
+    draft,
     inspect,
     plan,
     prove,
@@ -28,6 +30,7 @@ __all__ = [
     "Checkpoint",
     "Ckpt2hfError",
     "DType",
+    "Drafted",
     "Level",
     "Plan",
     "Progress",
@@ -41,6 +44,7 @@ __all__ = [
     "dialect",
     "dialect_text",
     "dialects",
+    "draft",
     "inspect",
     "open_checkpoint",
     "path_or_url",

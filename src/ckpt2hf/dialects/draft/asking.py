@@ -74,8 +74,13 @@ def ask(question: str, answers: Mapping[str, str]) -> str:
     """A question as a source of a fact, as TOML writes it."""
     if not answers:
         return f"{{ ask = {text(question)} }}"
-    told = ", ".join(f"{text(answer) if not answer.isidentifier() else answer} = {text(meaning)}" for answer, meaning in answers.items())
+    told = ", ".join(f"{_key(answer)} = {text(meaning)}" for answer, meaning in answers.items())
     return f"{{ ask = {text(question)}, choices = {{ {told} }} }}"
+
+
+def _key(answer: str) -> str:
+    """An answer as a key of TOML: in quotes unless it is a word."""
+    return answer if answer.isidentifier() else text(answer)
 
 
 def question(field: str, more: str = "") -> str:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from itertools import islice, product
 from typing import TYPE_CHECKING, TypeAlias
 
+from ckpt2hf.dialects.draft.lexicon import BESIDE_GATE
 from ckpt2hf.dialects.draft.views import View, bias_length, views
 
 if TYPE_CHECKING:
@@ -22,6 +23,8 @@ ORDER = 0.7
 """What it weighs that q comes before k and v in the file: a hint, which must never decide."""
 _USUAL = 3.0
 """What it weighs that the matrix of a module is stored [out, in], as that of nn.Linear, not as that of Conv1D."""
+_LENGTHS = 3.0
+"""What it weighs that a length, or the way of fusing, is the one that nearly all models have."""
 _MOST = 60_000
 """Readings that are looked at; a block that has more says nothing."""
 
@@ -53,11 +56,15 @@ def weigh(matrices: Sequence[Part], wide: int, words: Lexicon) -> Weighed | None
     """The readings of the matrices of a block; None if the shapes allow none, or too many."""
     if not matrices:
         return None
-    likeness = [{role: SHARP * words.likeness(part.name, role) for role in ROLES} for part in matrices]
-    found = list(islice(_readings(matrices, wide), _MOST + 1))
+    likeness = [
+        {role: SHARP * words.likeness(part.name, role) for role in (*ROLES, BESIDE_GATE)} for part in matrices
+    ]
+    # The parts of attention, and those of an MLP, have biases together; unless some are stored under other names.
+    found = list(islice((r for r in _readings(matrices, wide) if _alike(r, matrices)), _MOST + 1))
+    found = found or list(islice(_readings(matrices, wide), _MOST + 1))
     if not found or len(found) > _MOST:
         return None
-    scores = [_score(reading, matrices, likeness) for reading in found]
+    scores = [_score(reading, matrices, likeness) + _plausible(reading, wide) for reading in found]
     highest = max(scores)
     total = 0.0
     shares: list[dict[tuple[str, View], float]] = [defaultdict(float) for _ in matrices]
@@ -134,8 +141,24 @@ def _agrees(chosen: Reading, wide: int) -> bool:
     return len(keys) == 1 and len(ff) == 1 and 0 < (key := keys.pop()) <= inner and inner % key == 0 and wide > 0
 
 
+def _alike(chosen: Reading, matrices: Sequence[Part]) -> bool:
+    """Whether q, k and v have biases, or none of them; and the same of the matrices of the MLP."""
+    biased = {role: part.bias is not None for part, (role, _) in zip(matrices, chosen, strict=True)}
+    groups = (("q", "k", "v", "kv"), ("up", "down", "gate", "gate_up"))
+    return all(len({biased[role] for role in group if role in biased}) == 1 for group in groups if group[0] in biased)
+
+
+def _plausible(reading: Reading, wide: int) -> float:
+    """What a reading weighs by its lengths: most models have heads as wide together as the model, and a wider MLP."""
+    at = dict(reading)
+    inner, ff = at["out"].columns, at["down"].columns
+    return _LENGTHS * ((inner == wide) + (ff > wide)) - _LENGTHS * ("kv" in at)
+
+
 def _score(reading: Reading, matrices: Sequence[Part], likeness: Sequence[Mapping[str, float]]) -> float:
-    total = sum(each[role] for each, (role, _) in zip(likeness, reading, strict=True))
+    gated = any(role == "gate" for role, _ in reading)
+    called = [BESIDE_GATE if gated and role == "up" else role for role, _ in reading]
+    total = sum(each[role] for each, role in zip(likeness, called, strict=True))
     order = [role for role, _ in reading if role in {"q", "k", "v"}]
     total += ORDER * (order == ["q", "k", "v"])
     sides = {(part.style, view.turned) for part, (_, view) in zip(matrices, reading, strict=True)}

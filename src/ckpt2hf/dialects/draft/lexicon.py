@@ -20,6 +20,8 @@ _BLOCK = re.compile(r"^.*\{[^{}]*i[^{}]*\}")
 _KINDS = frozenset({"weight", "bias"})
 _SLOT = re.compile(r"^(?:layers\.\{i\}\.)?(?:attn\.|mlp\.|experts\.\{e\}\.)?(.+?)\.(?:weight|bias)$")
 _FUSED = {frozenset("qkv"): "qkv", frozenset("kv"): "kv", frozenset(("gate", "up")): "gate_up"}
+BESIDE_GATE = "up_beside_gate"
+"""The role of `up` in an MLP with a gate: what is called fc1 there may be either."""
 _STRANGE = 0.35
 """How much a word nobody has used counts against a likeness, of what a word counts that only one part is called by."""
 
@@ -42,7 +44,8 @@ GENERAL: Mapping[str, str] = {
     " dense_h_to_4h, intermediate_dense, wi, ffn_0",
     "down": "down, down_proj, fc2, linear2, lin2, fc_out, mlp_c_proj, mlp_out, mlp_W_out, W_out, w_out, mlp_b_out,"
     " contract, mlp_2, ff_2, dense_4h_to_h, mlp_proj, shrink, ffn_2",
-    "gate": "gate, gate_proj, w_gate, mlp_gate, wg",
+    "up_beside_gate": "up, up_proj, w_up, mlp_up, value, value_proj",
+    "gate": "gate, gate_proj, w_gate, mlp_gate, wg, glu",
     "gate_up": "gate_up, gate_up_proj, mlp_in, wi, fused_gate_up",
     "router": "router, gate_router, moe_gate, switch, gating",
 }
@@ -99,10 +102,11 @@ def _lexicon(leaving_out: frozenset[str]) -> Lexicon:
         if dialect.id in leaving_out:
             continue
         for layout in dialect.layout:
-            for rule in layout.naming.rules:
-                role = role_of(tuple(str(slot) for slot in rule.slots))
+            named = [(role_of(tuple(map(str, rule.slots))), rule.names) for rule in layout.naming.rules]
+            gated = any(role in {"gate", "gate_up"} for role, _ in named)
+            for role, patterns in named:
                 if role is not None:
-                    names[role].update(tokens(str(name)) for name in rule.names)
+                    names[BESIDE_GATE if gated and role == "up" else role].update(tokens(str(name)) for name in patterns)
     roles: dict[str, set[str]] = defaultdict(set)
     for role, known in names.items():
         for words in known:

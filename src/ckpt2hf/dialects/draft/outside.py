@@ -21,6 +21,8 @@ _FIRST = 0.8
 """What it weighs that the embedding comes first in the file."""
 _LARGER = 1.0
 """What it weighs that there are more words than positions."""
+_PAIR = 4.0
+"""What it weighs that two tables of as many rows are both about words."""
 _NOT_TURNED = 3.0
 """What it weighs that a table of rows is stored as rows."""
 _MATRIX = 2
@@ -102,4 +104,5 @@ def _score(
     total += _FIRST * (roles[0] == "embed")
     table = {role: rows(part, turned=turned) for part, (role, turned) in zip(parts, reading, strict=True)}
     total += _LARGER * (table["embed"] > table.get("positions", 0))
+    total += _PAIR * (table.get("head") == table["embed"])
     return total + sum(_NOT_TURNED * (not turned) for _, turned in reading)

@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 
+from ckpt2hf.dialects.open_questions import QUESTION
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-QUESTION = "QUESTION"
-"""What stands in a dialect file where only a person knows the answer; with it a file is not valid."""
 SURE = 0.9
 """Confidence from which on a tensor is placed and not asked about."""
 
@@ -146,3 +146,4 @@ def text(value: str) -> str:
     return '"' + "".join(sign if sign.isprintable() else f"\\U{ord(sign):08X}" for sign in escaped) + '"'
 
 
+__all__ = ["QUESTION", "SURE", "Choice", "Draft", "FactLine", "Kind", "LeftOut", "Place", "count", "text", "toml_list"]

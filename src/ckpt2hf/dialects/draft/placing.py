@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from ckpt2hf.dialects.draft.modules import Part
 
 _MOST_SURE = 0.99
-_LIKE = 0.45
+_LIKE = 0.6
 """Likeness of a name from which on it is given as a reason."""
 _SHOWN = 0.01
 """Likelihood from which on a place is offered."""
@@ -25,11 +25,13 @@ _USUAL, _RARE = 0.8, 0.1
 """Confidence in the usual order of q, k and v in one matrix, and in each of two others."""
 _ATTENTION = frozenset({"q", "k", "v", "out", "q_norm", "k_norm"})
 _MLP = frozenset({"up", "down", "gate"})
+_PAIR = frozenset({"gate", "up"})
 _BARE = frozenset({"embed", "positions", "head", "final_norm"})
 _INTERLEAVED = '{ deal = ["head_dim", "head_dim", "head_dim"], rounds = "heads" }'
 
 WHICH = "which part of the model is it?"
 TURNED = "is it stored [out, in], as nn.Linear does, or [in, out], as in x @ W?"
+AS_MATRIX = "whose bias is it, and in which order? As answered for its matrix"
 ORDER = "in which order does it hold its parts? See how your code splits it"
 
 
@@ -51,6 +53,8 @@ class Placing:
     words: Lexicon
     inner: int
     wide: int
+    told_apart: bool
+    """Whether a name says which matrix of an MLP is the gate; numbers such as w1 and w3 only hint at it."""
 
     def matrix(self, part: Part, shares: Mapping[tuple[str, View], float]) -> list[Place]:
         """A matrix of a block and its bias."""
@@ -58,8 +62,8 @@ class Placing:
         for (role, _), share in shares.items():
             by_role[role] += share
         role = max(by_role, key=by_role.__getitem__)
-        if by_role[role] < SURE:
-            return self._which(part, shares, by_role)
+        if by_role[role] < SURE or (role in _PAIR and not self.told_apart):
+            return self.which(part, shares)
         view, share = max(((v, s) for (r, v), s in shares.items() if r == role), key=lambda found: found[1])
         why = self.why(part, role, len(by_role))
         question = ""
@@ -76,7 +80,7 @@ class Placing:
         usual = max(by_role[role] * (_USUAL if question else 1.0) * min(share, _MOST_SURE), 0)
         first = Choice(choices[0].slots, choices[0].ops, min(usual, _MOST_SURE), choices[0].why)
         places = [Place(part.weight, (first, *choices[1:]), question)]
-        return places + self._bias(part, choices, question if question == ORDER else "", role)
+        return places + self._bias(part, choices, AS_MATRIX if question == ORDER else "", role)
 
     def _doubtful(self, part: Part, role: str, share: float) -> bool:
         """Whether a matrix may be stored the other way round for all one can see."""
@@ -117,12 +121,14 @@ class Placing:
             found.setdefault((slots, ops), Choice(slots, ops, choice.confidence, "the bias of the matrix above"))
         return [Place(part.bias, tuple(found.values()), question)]
 
-    def _which(
-        self, part: Part, shares: Mapping[tuple[str, View], float], by_role: Mapping[str, float]
-    ) -> list[Place]:
+    def which(self, part: Part, shares: Mapping[tuple[str, View], float]) -> list[Place]:
         """A question: every part of the model that it could be."""
+        by_role = {role for role, _ in shares}
         weights, biases = [], []
-        for (role, view), share in sorted(shares.items(), key=lambda found: -found[1]):
+        ways = dict(shares)
+        if not self.told_apart and by_role >= _PAIR:  # both are offered, however the hints are
+            ways = {way: max(share, _SHOWN) if way[0] in _PAIR else share for way, share in ways.items()}
+        for (role, view), share in sorted(ways.items(), key=lambda found: -found[1]):
             if share < _SHOWN:
                 continue
             why = self.why(part, role, len(by_role))
@@ -134,7 +140,7 @@ class Placing:
         places = [Place(part.weight, tuple(weights), WHICH)]
         if part.bias is not None:
             once = {(choice.slots, choice.ops): choice for choice in reversed(biases)}
-            places.append(Place(part.bias, tuple(reversed(once.values())), "whose bias is it? As answered for its matrix"))
+            places.append(Place(part.bias, tuple(reversed(once.values())), AS_MATRIX))
         return places
 
     def vector(self, part: Part, shares: Mapping[tuple[str, str], float], extra: tuple[str, ...] = ()) -> list[Place]:
@@ -147,12 +153,8 @@ class Placing:
                 continue
             likely, why = min(share, _MOST_SURE), self.why(part, role, len(ranked))
             ops = extra if leaf == "weight" else bias_ops(part.weight, role, self.inner)
-            weights += [
-                Choice((slot(member, leaf, part.weight.variables),), ops, likely, why)
-                for member in FUSED.get(role, (role,))[:1]
-            ] if role not in FUSED else [
-                Choice(tuple(slot(m, leaf) for m in FUSED[role]), ops, likely, why)
-            ]
+            slots = tuple(slot(member, leaf, part.weight.variables) for member in FUSED.get(role, (role,)))
+            weights.append(Choice(slots, ops, likely, why))
             if part.bias is not None:
                 biases.append(Choice((slot(role, "bias"),), (), likely, "the bias of the norm above"))
         places = [Place(part.weight, tuple(weights), question)]
@@ -167,8 +169,8 @@ class Placing:
             reasons.append(f"nn.{part.made_by}")
         likeness = self.words.likeness(part.name, role)
         if likeness >= _LIKE:
-            reasons.append(f"its name is like others for {role}")
-        reasons.append("its shape fits nothing else" if ways == 1 else "its shape fits")
+            reasons.append(f"named like {role} elsewhere")
+        reasons.append("the only place for its shape" if ways == 1 else "its shape fits")
         return ", ".join(reasons)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import textwrap
+import tomllib
 from typing import TYPE_CHECKING
 
 from ckpt2hf.dialects.draft.entries import entries, lines, rule
@@ -42,7 +43,8 @@ def _file(draft: Draft) -> Iterator[str]:
     )
     yield from _facts(draft)
     made = entries(draft.places)
-    numbers = {entry.name: k for k, entry in enumerate((e for e in made if not e.sure), 1 + _open_facts(draft))}
+    written = [entry for table in ("modules", "tensors", "rule") for entry in made if entry.table == table]
+    numbers = {e.name: k for k, e in enumerate((e for e in written if not e.sure), 1 + _open_facts(draft))}
     for table in ("modules", "tensors"):
         if inside := [entry for entry in made if entry.table == table]:
             yield f"[layout.{table}]"
@@ -63,8 +65,8 @@ def _file(draft: Draft) -> Iterator[str]:
 def _grouped(inside: list[Entry], numbers: dict[str, int]) -> Iterator[str]:
     """The lines of a table; a question stands apart."""
     before = True
-    for entry in inside:
-        if not entry.sure or not before:
+    for k, entry in enumerate(inside):
+        if k and not (entry.sure and before):
             yield ""
         yield from lines(entry, numbers.get(entry.name, 0))
         before = entry.sure
@@ -117,6 +119,12 @@ def _facts(draft: Draft) -> Iterator[str]:
 
 
 def _fact(fact: FactLine) -> Iterator[str]:
+    if fact.asked:  # a line for each answer
+        asked = tomllib.loads(f"it = {fact.sources[0]}")["it"]
+        yield f"{fact.name}.ask = {text(asked['ask'])}"
+        for answer, meaning in asked.get("choices", {}).items():
+            yield f"{fact.name}.choices.{answer if answer.isidentifier() else text(answer)} = {text(meaning)}"
+        return
     if len(fact.sources) == 1:
         yield f"{fact.name} = {fact.sources[0]}"
         return

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import math
+from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from ckpt2hf.dialects.draft.blocks import ROLES, Weighed, fitting, weigh
+import numpy as np
+
+from ckpt2hf.dialects.draft.blocks import ROLES, SHARP, Weighed, fitting, weigh
 from ckpt2hf.dialects.draft.buffers import expectation
+from ckpt2hf.dialects.draft.lexicon import tokens
 from ckpt2hf.dialects.draft.modules import Part, parts
 from ckpt2hf.dialects.draft.outside import Outside, Stored, matrix, rows, weigh_outside
 from ckpt2hf.dialects.draft.parts import QUESTION, SURE, Choice, Kind, LeftOut, Place, text
@@ -24,8 +28,11 @@ if TYPE_CHECKING:
     from ckpt2hf.checkpoints import Checkpoint
     from ckpt2hf.dialects.draft.lexicon import Lexicon
     from ckpt2hf.dialects.draft.views import View
+    from ckpt2hf.tensors import Array, TensorRef
 
 _MOST_SURE = 0.99
+_DOUBT = 0.5
+"""What likelihoods count for where not all parts of a block could be placed together."""
 _VECTOR = 1
 
 
@@ -38,7 +45,6 @@ def understand(checkpoint: Checkpoint, words: Lexicon) -> Understood:
 class _Reading:
     checkpoint: Checkpoint
     words: Lexicon
-    _memo: dict[str, object] = field(default_factory=dict)
 
     @cached_property
     def all_kinds(self) -> tuple[Kind, ...]:
@@ -61,7 +67,7 @@ class _Reading:
 
     @cached_property
     def weights(self) -> tuple[Kind, ...]:
-        gone = {left.kind.pattern for left in self.buffers}
+        gone = {left.kind.pattern for left in (*self.buffers, *self.twins)}
         return tuple(kind for kind in self.all_kinds if kind.pattern not in gone)
 
     @cached_property
@@ -91,7 +97,12 @@ class _Reading:
 
     @cached_property
     def placing(self) -> Placing:
-        return Placing(self.words, self.weighed.inner if self.weighed else self.wide, self.wide)
+        return Placing(self.words, self.weighed.inner if self.weighed else self.wide, self.wide, self._told_apart())
+
+    def _told_apart(self) -> bool:
+        """Whether a name says which of two equal matrices of an MLP is its gate."""
+        both = {"gate", "up"} <= self.at.keys()
+        return not both or any(word in tokens(self.at[word][0].name) for word in ("gate", "up"))
 
     @cached_property
     def kv_inner(self) -> int:
@@ -132,38 +143,57 @@ class _Reading:
         return found
 
     def _lost(self, part: Part) -> list[Place]:
-        """A part that the shapes leave no place for, or too many."""
-        return [unknown(kind, WHICH) for kind in (part.weight, part.bias) if kind is not None]
+        """A part that fits nowhere together with the others, or in too many ways: whatever it could be by itself."""
+        ways = {(role, view): 0.0 for role in ROLES for view in fitting(part, role, self.wide)}
+        if not ways or not part.weight.variables:
+            return [unknown(kind, WHICH) for kind in (part.weight, part.bias) if kind is not None]
+        scores = {way: math.exp(SHARP * self.words.likeness(part.name, way[0])) for way in ways}
+        total = sum(scores.values())
+        return self.placing.which(part, {way: _DOUBT * score / total for way, score in scores.items()})
 
     @cached_property
     def outer(self) -> tuple[tuple[Part, ...], tuple[Kind, ...]]:
         return parts([kind for kind in self.weights if not kind.variables], self.checkpoint.modules)
 
     @cached_property
-    def twin(self) -> LeftOut | None:
-        """A second name of the embedding."""
-        flat = [part for part in self.outer[0] if len(part.weight.shape) > 1 and part.bias is None]
-        tensors = self.checkpoint.tensors
-        for k, one in enumerate(flat):
-            for other in flat[k + 1 :]:
-                a, b = (tensors[part.weight.names[0]] for part in (one, other))
-                if a.meta == b.meta and (a.same_place(b) or identical(a, b)):
-                    first, second = self._embedding_first(one, other)
-                    return LeftOut(second, first.pattern, f"the same numbers as {first.pattern}", tie=True)
-        return None
+    def twins(self) -> tuple[LeftOut, ...]:
+        """Second names of the same numbers, the output layer of a tied model among them."""
+        found: list[LeftOut] = []
+        gone = {left.kind.pattern for left in self.buffers}
+        alone = [kind for kind in self.all_kinds if kind.pattern not in gone]
+        for k, other in enumerate(alone):
+            taken = {left.kind.pattern for left in found}
+            for one in alone[:k]:
+                if one.pattern not in taken and self._same(one, other):
+                    first, second = (one, other) if one.variables else self._embedding_first(one, other)
+                    found.append(LeftOut(second, first.pattern, f"the same numbers as {first.pattern}", tie=True))
+                    break
+        return tuple(found)
 
-    def _embedding_first(self, one: Part, other: Part) -> tuple[Kind, Kind]:
-        def like(part: Part) -> float:
-            return self.words.likeness(part.name, "embed") - self.words.likeness(part.name, "head")
+    def _same(self, one: Kind, other: Kind) -> bool:
+        """Whether two kinds are the same tensors: by storage; or, for matrices that are not all alike, by value."""
+        if one.shape != other.shape or one.variables != other.variables or len(one.names) != len(other.names):
+            return False
+        for pair in zip(one.names, other.names, strict=True):
+            a, b = (self.checkpoint.tensors[name] for name in pair)
+            if a.meta != b.meta:
+                return False
+            if a.same_place(b):
+                continue
+            if len(one.shape) == _VECTOR or not identical(a, b) or not np.ptp(first_row(a)):
+                return False
+        return True
+
+    def _embedding_first(self, one: Kind, other: Kind) -> tuple[Kind, Kind]:
+        def like(kind: Kind) -> float:
+            return self.words.likeness(kind.suffix, "embed") - self.words.likeness(kind.suffix, "head")
 
         first, second = sorted((one, other), key=like, reverse=True)
-        return first.weight, second.weight
+        return first, second
 
     @cached_property
     def outer_matrices(self) -> tuple[Part, ...]:
-        twin = self.twin
-        kept = (part for part in self.outer[0] if twin is None or part.weight != twin.kind)
-        return tuple(part for part in kept if len(matrix(part)) > _VECTOR)
+        return tuple(part for part in self.outer[0] if len(matrix(part)) > _VECTOR)
 
     @cached_property
     def outer_shares(self) -> tuple[Mapping[Stored, float], ...] | None:
@@ -234,11 +264,16 @@ class _Reading:
         return _together(self)
 
 
+def first_row(ref: TensorRef) -> Array:
+    """The numbers at the beginning of the first axis."""
+    return ref.read((slice(0, 1), *(slice(0, n) for n in ref.meta.shape[1:])))
+
+
 def _together(at: _Reading) -> Understood:
     places = [*at.outer_places(), *at.block_places()]
     order = {kind.pattern: k for k, kind in enumerate(at.all_kinds)}
     places.sort(key=lambda place: order[place.kind.pattern])
-    left_out = [*at.buffers, *([at.twin] if at.twin else [])]
+    left_out = [*at.buffers, *at.twins]
     _check_total(at, places, left_out)
     roles = _vector_roles(at)
     chosen = {choice.slots[0] for place in places for choice in place.choices[:1]}
@@ -338,8 +373,10 @@ def _biases(chosen: set[str]) -> dict[str, bool]:
 
 def _tied(at: _Reading, stored: Mapping[str, tuple[Part, bool]]) -> str:
     """Where it is learned whether the output layer is the embedding."""
-    if at.twin is not None:
-        return f"{{ same = [{text(at.twin.expect)}, {text(at.twin.kind.pattern)}] }}"
+    table = stored.get("embed")
+    twin = next((left for left in at.twins if table and left.expect == table[0].weight.pattern), None)
+    if twin is not None:
+        return f"{{ same = [{text(twin.expect)}, {text(twin.kind.pattern)}] }}"
     if "head" in stored and "embed" in stored and stored["head"][1] == stored["embed"][1]:
         names = (stored[role][0].weight.pattern for role in ("embed", "head"))
         return f"{{ same = [{', '.join(map(text, names))}] }}"

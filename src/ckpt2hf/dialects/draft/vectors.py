@@ -26,6 +26,8 @@ _NORMS = (
 )
 _ORDER = 0.7
 """What it weighs that norms come in the order in which a block uses them."""
+_USUAL = 4.0
+"""What it weighs that attention and the MLP have norms of their own, before anything else has."""
 _CALLED = 1.0
 """What it weighs that a bias is called one."""
 _MOST = 40_000
@@ -97,6 +99,8 @@ def _fits(item: Part, chosen: tuple[str, str], given: Vectors) -> bool:
     length = bias_length(item.weight)
     if leaf == "bias" and (item.bias is not None or item.made_by):
         return False
+    if item.weight.module is not None and not item.weight.pattern.endswith(f".{leaf}"):
+        return False
     if role in {"q_norm", "k_norm"}:
         return item.bias is None and length in given.head_dims
     if leaf == "bias" and role in given.biases:
@@ -106,6 +110,7 @@ def _fits(item: Part, chosen: tuple[str, str], given: Vectors) -> bool:
 
 def _score(reading: Slots, items: Sequence[Part], likeness: Sequence[Mapping[str, float]]) -> float:
     total = sum(each[role] for each, (role, _) in zip(likeness, reading, strict=True))
+    total += _USUAL * any(role == "mlp_norm" for role, _ in reading)
     norms = [role for role, leaf in reading if role.endswith("norm") and leaf == "weight" and role[1] != "_"]
     total += _ORDER * any(norms == list(form) for form in _NORMS if form)
     for item, (_, leaf) in zip(items, reading, strict=True):
