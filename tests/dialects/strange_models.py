@@ -65,7 +65,7 @@ class EinsumBlock(nn.Module):
             setattr(self, name, nn.Parameter(torch.empty(WIDTH, HEADS, size)))
         for name in ("bq", "bk", "bv"):
             setattr(self, name, nn.Parameter(torch.empty(HEADS, size)))
-        self.wo, self.bo = nn.Parameter(torch.empty(HEADS, size, WIDTH)), nn.Parameter(torch.empty(WIDTH))
+        self.wo, self.bo = nn.Parameter(torch.empty(WIDTH, WIDTH)), nn.Parameter(torch.empty(WIDTH))
         self.w_in, self.b_in = nn.Parameter(torch.empty(WIDTH, 64)), nn.Parameter(torch.empty(64))
         self.w_out, self.b_out = nn.Parameter(torch.empty(64, WIDTH)), nn.Parameter(torch.empty(WIDTH))
         self.ln1, self.ln2 = nn.LayerNorm(WIDTH), nn.LayerNorm(WIDTH)
@@ -77,7 +77,7 @@ class EinsumBlock(nn.Module):
             for w, b in ((self.wq, self.bq), (self.wk, self.bk), (self.wv, self.bv))
         )
         z = functional.scaled_dot_product_attention(q, k, v, is_causal=True)
-        x = x + torch.einsum("bhte,hed->btd", z, self.wo) + self.bo
+        x = x + torch.einsum("bti,io->bto", z.transpose(1, 2).flatten(2), self.wo) + self.bo
         return x + functional.relu(self.ln2(x) @ self.w_in + self.b_in) @ self.w_out + self.b_out
 
 

@@ -37,6 +37,8 @@ def show_understanding(found: Understanding, *, names: bool) -> None:
     if not found.candidates:
         OUT.print("\n[bold]no dialect fits[/]")
         rows(("", f"{each.dialect.name}: {each.layout.title}: {each.reason}", "") for each in found.fits)
+        draft = f"ckpt2hf inspect {shlex.quote(str(found.checkpoint.path))} --draft mine.toml"
+        rows(("a draft" if k == 0 else "", line, "green") for k, line in enumerate(folded(draft, room())))
 
 
 def _file(at: Checkpoint) -> Iterator[tuple[str, str, str]]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from ckpt2hf.cli.console import OUT, room, rows
 from ckpt2hf.cli.remedies import folded
 from ckpt2hf.dialects.draft import QUESTION, count
+from ckpt2hf.dialects.draft.entries import entries
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -45,18 +46,24 @@ def _summary(drafted: Drafted) -> Iterator[tuple[str, str, str]]:
         yield "", reason, "dim"
     low = draft.confidences
     how = f", confidence {low[0]:.2f} at least, {low[1]:.2f} in the middle" if low else ""
-    yield "placed", f"{count(draft.sure)} tensors of {len(draft.sure)} kinds{how}", "green"
+    yield "placed", f"{_tensors(count(draft.sure))}{how}", "green"
     for place in draft.sure:
         if place.choices[0].confidence < _UNSURE:
             choice = place.choices[0]
             yield "", f"{choice.confidence:.2f}  {place.kind.pattern} is {' '.join(choice.slots)}", ""
-    yield "asked", f"{count(draft.asked)} tensors of {len(draft.asked)} kinds", "yellow" if draft.asked else ""
-    for place in draft.asked:
-        yield "", f"{place.kind}  {place.question}", ""
-    yield "left out", f"{count(draft.left_out)} tensors of {len(draft.left_out)} kinds", ""
+    yield "asked", _tensors(count(draft.asked)), "yellow" if draft.asked else ""
+    for entry in entries(draft.places):
+        if not entry.sure:
+            shapes = " ".join(str(list(place.kind.shape)) for place in entry.places)
+            yield "", f"{entry.name} {shapes}  {entry.places[0].question}", ""
+    yield "left out", _tensors(count(draft.left_out)), ""
     for left in draft.left_out:
         yield "", f"{left.kind}  {left.why}", ""
     yield "facts", f"to be answered: {', '.join(draft.questions) or 'none'}", "yellow" if draft.questions else ""
+
+
+def _tensors(number: int) -> str:
+    return f"{number} tensor{'' if number == 1 else 's'}"
 
 
 def _next(drafted: Drafted) -> Iterator[tuple[str, str, str]]:

@@ -67,6 +67,7 @@ POSITION = {
     "rope": "RoPE: queries and keys are turned",
     "none": "by the mask alone; then rope_layout=none, rope_theta=0 and rope_dims=0 as well",
 }
+MLP = {"plain": "down(act(up(x)))", "gated": "down(act(gate(x)) * up(x))"}
 NO_TABLE = {"sinusoidal": "a table of sines and cosines is computed and added", "none": "by the mask alone"}
 
 

@@ -154,7 +154,11 @@ class Facts:
 
     def _rest(self) -> Iterator[tuple[str, tuple[str, ...]]]:
         model = self.model
-        yield "mlp", (const(f'"{"gated" if model.gated else "plain"}"', f"matrices of an MLP: {'three' if model.gated else 'two'}"),)
+        if model.gated is None:
+            yield "mlp", (asking.ask("Is the MLP gated?", asking.MLP),)
+        else:
+            kind, matrices = ("gated", "three matrices") if model.gated else ("plain", "two matrices")
+            yield "mlp", (const(text(kind), f"its MLP has {matrices}"),)
         answers = asking.GATED_ACTIVATION if model.gated else asking.ACTIVATION
         activation = self._activation()
         yield "activation", (*activation, asking.ask("Which function is inside the MLP?", answers))
@@ -163,7 +167,10 @@ class Facts:
             yield "experts", (f"{{ count = {text(model.experts.pattern)}, of = \"e\" }}",)
             yield "experts_per_token", self._said_or_asked("experts_per_token", lambda n: n > 0)
         for name, there in model.biases.items():
-            yield name, (const(_truth(there), f"{'there are such biases' if there else 'there is no such bias'}"),)
+            if there is None:
+                yield name, (asking.ask(f"Is there such a bias? ({name})", {"true": "yes", "false": "no"}),)
+            else:
+                yield name, (const(_truth(there), "there is such a bias" if there else "there is no such bias"),)
         yield "tied", (model.tied,)
 
     def _rope(self) -> Iterator[tuple[str, tuple[str, ...]]]:

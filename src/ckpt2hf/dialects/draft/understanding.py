@@ -309,9 +309,9 @@ def _together(at: _Reading) -> Understood:
         norm_bias=any(slot.endswith("bias") for slot in norm_slots),
         final_norm=any(slot.startswith("final_norm") for slot in chosen),
         qk_norm=(qk.weight, "width" if qk.weight.shape == (inner,) else "head") if qk else None,
-        gated=any(role in at.at for role in ("gate", "gate_up")),
+        gated=any(role in at.at for role in ("gate", "gate_up")) if at.weighed else None,
         experts=next((kind for kind in at.weights if "e" in kind.variables), None),
-        biases=_biases(chosen),
+        biases=_biases(at, chosen),
         tied=_tied(at, stored),
     )
 
@@ -361,14 +361,18 @@ def _keys_by_heads(at: _Reading) -> tuple[Kind, int] | None:
     return (found[0], found[1]) if found and found[1] is not None else None
 
 
-def _biases(chosen: set[str]) -> dict[str, bool]:
-    """Which parts of the model have a bias, as far as one can tell from the likeliest reading."""
-    return {
-        "qkv_bias": "layers.{i}.attn.q.bias" in chosen,
-        "out_bias": "layers.{i}.attn.out.bias" in chosen,
-        "mlp_bias": "layers.{i}.mlp.down.bias" in chosen or "layers.{i}.experts.{e}.down.bias" in chosen,
-        "head_bias": "head.bias" in chosen,
+def _biases(at: _Reading, chosen: set[str]) -> dict[str, bool | None]:
+    """Which parts of the model have a bias in the likeliest reading; None where there is no reading."""
+    alone = {max(shares, key=shares.__getitem__) for shares in at.vector_shares}
+    head = {"head_bias": "head.bias" in chosen}
+    parts_of = {"qkv_bias": ("q", "qkv"), "out_bias": ("out",), "mlp_bias": ("down",)}
+    if at.weighed is None:
+        return {**dict.fromkeys(parts_of), **head}
+    found = {
+        name: any((role in at.at and at.at[role][0].bias is not None) or (role, "bias") in alone for role in roles)
+        for name, roles in parts_of.items()
     }
+    return {**found, **head}
 
 
 def _tied(at: _Reading, stored: Mapping[str, tuple[Part, bool]]) -> str:

@@ -50,7 +50,8 @@ class Understood:
     final_norm: bool
     qk_norm: tuple[Kind, str] | None
     """The norm of the queries, and whether it is over each `head` or the `width`."""
-    gated: bool
+    gated: bool | None
+    """None where no reading of the block says it, as with its biases."""
     experts: Kind | None
-    biases: Mapping[str, bool]
+    biases: Mapping[str, bool | None]
     tied: str
