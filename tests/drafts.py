@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import tomllib
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +21,9 @@ from ckpt2hf.ops import Mosaic
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from ckpt2hf.checkpoints import Checkpoint
     from ckpt2hf.dialects.draft import Draft
+    from ckpt2hf.ir import ModelSpec
     from ckpt2hf.plan import Plan
 
 _HEAD = re.compile(r"# Question (\d+)\. (\S+?):? ")
@@ -71,21 +73,40 @@ def toml(value: Any) -> str:
 class Truth:
     """What the tensors of a checkpoint are, from a plan that is right."""
 
-    plan: Plan
+    checkpoint: Checkpoint
+    spec: ModelSpec
+    target: str
+    slots: dict[str, Any]
+    twins: set[str]
+    """Second names of other tensors."""
+    drops: dict[str, str]
 
-    def __post_init__(self) -> None:
-        at, links = self.plan.checkpoint, self.plan.assignment.links
-        refs = {**at.tensors, **{k: at.tensors[v] for k, v in self.plan.assignment.stand_ins.items()}}
-        names = [name for made in links for name in made.names]
-        made = to_slots(links, {name: Mosaic.of(refs[name]) for name in names})
-        self.slots = {slot: whole(part) for slot, part in made.items()}
+    @classmethod
+    def of(cls, plan: Plan) -> Truth:
+        at, given = plan.checkpoint, plan.assignment
+        refs = {**at.tensors, **{k: at.tensors[v] for k, v in given.stand_ins.items()}}
+        names = [name for made in given.links for name in made.names]
+        made = to_slots(given.links, {name: Mosaic.of(refs[name]) for name in names})
+        slots = {slot: whole(part) for slot, part in made.items()}
+        drops = {name: expect.value for name, expect in given.drops.items()}
+        return cls(at, plan.spec, plan.target.id, slots, {*given.ties, *given.stand_ins.values()}, drops)
+
+    def renamed(self, new: dict[str, str]) -> Truth:
+        """The same model under other names."""
+        tensors = {new[name]: ref for name, ref in self.checkpoint.tensors.items()}
+        return replace(
+            self,
+            checkpoint=replace(self.checkpoint, tensors=tensors, modules={}),
+            twins={new[name] for name in self.twins},
+            drops={new[name]: expect for name, expect in self.drops.items()},
+        )
 
     def holds(self, place: Place, choice: Choice) -> bool:
         """Whether a choice gives slots their true numbers, in every layer."""
         entry = {"from": place.kind.pattern, "to": list(choice.slots), "ops": [op(each) for each in choice.ops]}
-        tensors = self.plan.checkpoint.tensors
+        tensors = self.checkpoint.tensors
         found = 0
-        for link in concrete(RuleEntry.model_validate(entry).rule(), self.plan.spec):
+        for link in concrete(RuleEntry.model_validate(entry).rule(), self.spec):
             if not all(name in tensors for name in link.names):
                 return False
             try:
@@ -126,11 +147,10 @@ class Score:
             else:
                 offered = any(truth.holds(place, choice) for choice in place.choices)
                 self.tensors["asked" if offered else "asked without the answer"] += count
-        ties, drops = truth.plan.assignment.ties, truth.plan.assignment.drops
         for left in draft.left_out:
-            known = (name in ties or name in truth.plan.assignment.stand_ins.values() for name in left.kind.names)
-            right = all(known) if left.tie else all(drops.get(n) and drops[n].value == left.expect for n in left.kind.names)
-            self.tensors["left out" if right else "wrong"] += len(left.kind.names)
+            names = left.kind.names
+            right = truth.twins >= set(names) if left.tie else {truth.drops.get(name) for name in names} == {left.expect}
+            self.tensors["left out" if right else "wrong"] += len(names)
             self.wrong += [] if right else [f"{left.kind} left out: {left.expect}"]
 
 
@@ -153,8 +173,8 @@ def by_truth(draft: Draft, truth: Truth) -> Callable[[Question], dict[str, Any]]
 
 
 def _shows(source: dict[str, Any], field: str, truth: Truth) -> bool:
-    shape = truth.plan.checkpoint.tensors[source["shape"]].meta.shape
-    return bool(shape[source.get("axis", 0)] == getattr(truth.plan.spec, field))
+    shape = truth.checkpoint.tensors[source["shape"]].meta.shape
+    return bool(shape[source.get("axis", 0)] == getattr(truth.spec, field))
 
 
 def words_of(names: list[str]) -> list[str]:

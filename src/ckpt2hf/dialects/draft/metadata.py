@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeGuard
 
 from ckpt2hf.checkpoints import Record
 from ckpt2hf.dialects.draft.parts import text
@@ -66,12 +66,12 @@ def said_by_module(
 
 def general(name: str, kinds: Sequence[Kind]) -> str:
     """The name of a module with a variable for the layer."""
-    for kind in kinds:
-        if kind.variables:
-            head = kind.pattern[: kind.pattern.index("}") + 1]
-            first = pattern(head).format({"i": 0})
-            if name == first or name.startswith(f"{first}."):
-                return head + name[len(first) :]
+    heads = {kind.pattern[: kind.pattern.index("}") + 1] for kind in kinds if kind.variables}
+    parts = name.split(".")
+    for k in range(1, len(parts) + 1):
+        for head in heads:
+            if pattern(head).match(".".join(parts[:k])) is not None:
+                return ".".join([head, *parts[k:]])
     return name
 
 
@@ -89,5 +89,5 @@ def _numbers(tree: object, field: str) -> Iterator[tuple[str, int | float]]:
             yield path, node
 
 
-def _is_number(value: object) -> bool:
+def _is_number(value: object) -> TypeGuard[int | float]:
     return isinstance(value, int | float) and not isinstance(value, bool)

@@ -125,8 +125,19 @@ class _Reading:
         open_ones = {role: view.rows for role, (part, view) in self.at.items() if part.bias is None and role != "router"}
         inner = self.placing.inner
         dims = {n for part in self.vectors if len(part.weight.shape) == 1 and inner % (n := part.weight.shape[0]) == 0}
-        given = Vectors(self.vectors, self.wide, open_ones, frozenset(dims | {inner, self.kv_inner}))
+        beside = tuple(self._beside(part) for part in self.vectors)
+        given = Vectors(self.vectors, self.wide, open_ones, beside, frozenset(dims | {inner, self.kv_inner}))
         return weigh_vectors(given, self.words) or ()
+
+    def _beside(self, part: Part) -> str:
+        """The sublayer whose matrices lie in the same module as this vector, and only they."""
+        name = part.weight.module or part.weight.pattern
+        around = name.rpartition(".")[0] + "."
+        inside = {role for role, (other, _) in self.at.items() if other.weight.pattern.startswith(around)}
+        attention = inside & {"q", "k", "v", "qkv", "kv", "out"}
+        if bool(attention) == bool(inside - attention):
+            return ""
+        return "attn_norm" if attention else "mlp_norm"
 
     def block_places(self) -> list[Place]:
         found: list[Place] = []

@@ -28,6 +28,8 @@ _ORDER = 0.7
 """What it weighs that norms come in the order in which a block uses them."""
 _USUAL = 4.0
 """What it weighs that attention and the MLP have norms of their own, before anything else has."""
+_BESIDE = 4.0
+"""What it weighs that a norm lies in the same module as what it is for."""
 _CALLED = 1.0
 """What it weighs that a bias is called one."""
 _MOST = 40_000
@@ -44,6 +46,8 @@ class Vectors:
     wide: int
     biases: Mapping[str, int]
     """Parts without a bias whose matrix could have one, and its length."""
+    beside: tuple[str, ...]
+    """For each vector, the norm of which sublayer it is, by what lies in the same module; empty where nothing tells."""
     head_dims: frozenset[int]
     """Lengths that a norm of queries or keys may have, besides that of a vector no other part takes."""
 
@@ -58,7 +62,7 @@ def weigh_vectors(given: Vectors, words: Lexicon) -> tuple[Mapping[tuple[str, st
         {role: SHARP * words.likeness(item.name, role) for role in {role for reading in found for role, _ in reading}}
         for item in given.items
     ]
-    scores = [_score(reading, given.items, likeness) for reading in found]
+    scores = [_score(reading, given.items, likeness) + _together(reading, given.beside) for reading in found]
     highest, total = max(scores), 0.0
     for reading, score in zip(found, scores, strict=True):
         share = math.exp(score - highest)
@@ -106,6 +110,11 @@ def _fits(item: Part, chosen: tuple[str, str], given: Vectors) -> bool:
     if leaf == "bias" and role in given.biases:
         return length == given.biases[role]
     return length == given.wide and len(item.weight.shape) == 1
+
+
+def _together(reading: Slots, beside: Sequence[str]) -> float:
+    """What it weighs that a norm lies in one module with the attention, or with the MLP, that it belongs to."""
+    return sum(_BESIDE for (role, _), sublayer in zip(reading, beside, strict=True) if sublayer and role == sublayer)
 
 
 def _score(reading: Slots, items: Sequence[Part], likeness: Sequence[Mapping[str, float]]) -> float:
