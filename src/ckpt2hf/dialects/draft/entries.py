@@ -71,7 +71,8 @@ def lines(entry: Entry, number: int) -> Iterator[str]:
         choice = entry.choices[0]
         yield f"{text(entry.name)} = {text(_target(entry, choice))}  # {choice.confidence:.2f}: {shapes}, {choice.why}"
         return
-    yield f"# Question {number}. {entry.name} {shapes}: {entry.places[0].question} One of"
+    asked = entry.places[0].question
+    yield f"# Question {number}. {entry.name} {shapes}: {asked if asked[-1] in '?.' else f'{asked}.'} One of"
     for choice in entry.choices:
         yield f"#   {text(entry.name)} = {text(_target(entry, choice))}  # {choice.confidence:.2f}: {choice.why}"
     yield f"{text(entry.name)} = {text(QUESTION)}"
@@ -86,21 +87,24 @@ def rule(entry: Entry, number: int) -> Iterator[str]:
         yield from _table(entry.name, toml_list(choice.slots), _ops(choice))
         return
     if not place.choices:
-        yield f"# Question {number}. {place.kind}: {place.question} No place is known for it: `to` takes a slot,"
-        yield "# and `ops`, if it is not the slot as it is, what is to be done to it. See docs/dialect-file.md."
+        end = "" if place.question[-1] in "?." else "."
+        yield f"# Question {number}. {place.kind}: {place.question}{end}"
+        yield "# No place is known for it. `to` takes a slot, `ops` what is to be done on the way: docs/dialect-file.md. If no"
+        yield "# slot is right, the model computes something that cannot be converted."
         yield from _table(entry.name, text(QUESTION), None)
         return
-    slots = {choice.slots for choice in place.choices}
-    ops = {choice.ops for choice in place.choices}
-    yield f"# Question {number}. {place.kind}: {place.question.rstrip('.')}{'' if place.question[-1] in '?.' else '.'} One of"
+    ops_differ = len({choice.ops for choice in place.choices}) > 1
+    slots_differ = len({choice.slots for choice in place.choices}) > 1 or not ops_differ
+    asked = place.question if place.question[-1] in "?." else f"{place.question}."
+    yield f"# Question {number}. {place.kind}: {asked} One of"
     for choice in place.choices:
-        told = [f"to = {toml_list(choice.slots)}"] if len(slots) > 1 else []
-        told += [f"ops = {_ops(choice) or '[]'}"] if len(ops) > 1 else []
+        told = [f"to = {toml_list(choice.slots)}"] if slots_differ else []
+        told += [f"ops = {_ops(choice) or '[]'}"] if ops_differ else []
         for k, line in enumerate(told):
             yield f"#   {line}" + (f"  # {choice.confidence:.2f}: {choice.why}" if not k else "")
     first = place.choices[0]
-    to = text(QUESTION) if len(slots) > 1 else toml_list(first.slots)
-    yield from _table(entry.name, to, text(QUESTION) if len(ops) > 1 else _ops(first))
+    to = text(QUESTION) if slots_differ else toml_list(first.slots)
+    yield from _table(entry.name, to, text(QUESTION) if ops_differ else _ops(first))
 
 
 def _target(entry: Entry, choice: Choice) -> str:

@@ -67,11 +67,13 @@ class Facts:
             yield "d_ff", (shape(model.feed_forward, _axis(model.feed_forward, model.d_ff, model.d_ff_axis)),)
         else:
             yield "d_ff", ("{ ask = \"How wide is the MLP inside?\" }",)
-        yield "vocab", model.vocab
-        if model.context:
-            yield "context", model.context
-        else:
-            yield "context", self._said_or_asked("context", lambda n: n > 1)
+        for name, sources in model.lengths.items():
+            if sources:
+                yield name, sources
+            elif name == "vocab":
+                yield name, ('{ ask = "How many words are there?" }',)
+            else:
+                yield name, self._said_or_asked(name, lambda n: n > 1)
 
     def _heads(self) -> Iterator[tuple[str, tuple[str, ...]]]:
         model, inner = self.model, self.model.inner or self.model.wide
@@ -127,9 +129,14 @@ class Facts:
             yield "norm", (const('"rmsnorm"', "nn.RMSNorm"),)
         else:
             yield "norm", (asking.question("norm"),)
-        yield "norm_weight", (const(_truth(model.norm_weight), f"norms {'with' if model.norm_weight else 'without'} a weight"),)
-        yield "norm_bias", (const(_truth(model.norm_bias), f"norms {'with' if model.norm_bias else 'without'} a bias"),)
-        yield "final_norm", (const(_truth(model.final_norm), f"there is {'a' if model.final_norm else 'no'} norm outside the blocks"),)
+        for name, there in (("norm_weight", model.norm_weight), ("norm_bias", model.norm_bias)):
+            leaf = name.removeprefix("norm_")
+            yield name, (const(_truth(there), f"its norms have {'a' if there else 'no'} {leaf}"),)
+        if model.norm_weight or model.norm_bias:
+            there = "there is a norm outside the blocks" if model.final_norm else "there is no norm outside the blocks"
+            yield "final_norm", (const(_truth(model.final_norm), there),)
+        else:
+            yield "final_norm", (asking.ask("Is there a norm before the output layer?", {"true": "yes", "false": "no"}),)
         if model.norms in {(), ("attn_norm", "mlp_norm")}:
             yield "norm_placement", (asking.question("norm_placement"),)
         else:

@@ -77,9 +77,7 @@ def _readings(given: Outside) -> Iterator[tuple[Stored, ...]]:
         for turned in product((False, True), repeat=len(given.parts)):
             reading = tuple(zip(roles, turned, strict=True))
             if "embed" in roles and all(map(_fits, given.parts, reading, [given.wide] * len(roles))):
-                table = dict(zip(roles, map(lambda p, t: rows(p, turned=t), given.parts, turned), strict=True))
-                if table.get("head", table["embed"]) == table["embed"]:
-                    yield reading
+                yield reading
 
 
 def _fits(part: Part, stored: Stored, wide: int) -> bool:

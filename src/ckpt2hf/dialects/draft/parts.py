@@ -30,6 +30,8 @@ class Kind:
     """The variables of the pattern: empty, `i`, `ih` or `ie`."""
     copies: int = 1
     """How many there are in one layer: one, or as many as heads or experts."""
+    whole: bool = True
+    """Whether every layer has it."""
 
     @property
     def module(self) -> str | None:

@@ -31,6 +31,7 @@ _INTERLEAVED = '{ deal = ["head_dim", "head_dim", "head_dim"], rounds = "heads" 
 
 WHICH = "which part of the model is it?"
 TURNED = "is it stored [out, in], as nn.Linear does, or [in, out], as in x @ W?"
+SOME = "only some layers have it, or not all have one shape"
 AS_MATRIX = "whose bias is it, and in which order? As answered for its matrix"
 ORDER = "in which order does it hold its parts? See how your code splits it"
 

@@ -19,6 +19,10 @@ _PERIODS = (1, 2, 3, 4)
 """How many numbers a block may take: code that counts sublayers needs two for each."""
 _ALONE = 0.6
 """What a block that nothing repeats counts for, beside heads that are repeated inside it."""
+_MATRICES = 4
+"""Tensors that a block has at least."""
+_SHARE = 0.4
+"""The part of all tensors that lies in the blocks of any model."""
 _FIRST = range(10)
 """The number a count may begin with; patterns can add one digit."""
 
@@ -33,6 +37,8 @@ class Repeat:
     count: int
     """How many blocks there are."""
     tensors: int
+    last: bool = False
+    """Whether one number more stands for what follows the blocks."""
 
     @property
     def weight(self) -> float:
@@ -62,7 +68,7 @@ def kinds(shapes: Shapes) -> tuple[tuple[Kind, ...], int]:
     grouped: dict[tuple[str, tuple[int, ...]], list[str]] = defaultdict(list)
     made: dict[str, tuple[str, str, int]] = {}
     for name, shape in shapes.items():
-        start, suffix = inside.get(name, ("", name))
+        start, suffix = inside.get(name, ("", _after(name, blocks)))
         text, variables, copies = suffix, "i" if start else "", 1
         for variable, repeats in inner.items() if start else ():
             if (cut := _cut(suffix, repeats, variable)) is not None:
@@ -73,14 +79,15 @@ def kinds(shapes: Shapes) -> tuple[tuple[Kind, ...], int]:
     found = []
     for (text, shape), names in grouped.items():
         suffix, variables, copies = made[text]
-        found.append(Kind(text, shape, tuple(names), suffix, variables, copies))
+        whole = not variables or len(names) == blocks[0].count * copies
+        found.append(Kind(text, shape, tuple(names), suffix, variables, copies, whole))
     return tuple(found), blocks[0].count if blocks else 0
 
 
 def _layers(shapes: Shapes) -> list[Repeat]:
     """Where the layers are counted: the place with most tensors, and others that run as far."""
     found = sorted(_repeats(shapes.items()), key=lambda r: (-r.weight, len(r.prefix)))
-    if not found:
+    if not found or found[0].tensors < _SHARE * len(shapes):
         return []
     main = found[0]
     taken = [main]
@@ -116,15 +123,24 @@ def _repeats(shapes: Iterable[tuple[str, tuple[int, ...]]]) -> list[Repeat]:
     found = []
     for prefix, by_number in table.items():
         numbers = sorted(by_number)
+        blocks = [by_number[number] for number in numbers]
         if numbers != list(range(numbers[0], numbers[0] + len(numbers))) or numbers[0] not in _FIRST:
             continue
-        total = sum(len(rest) for rest in by_number.values())
-        period = next((p for p in _PERIODS if _is_periodic([by_number[n] for n in numbers], p)), None)
-        count = len(numbers) // (period or 1)
+        last = len(blocks) > 2 and not numbers[0] and _follows(blocks)  # noqa: PLR2004 - two layers and what follows
+        blocks = blocks[:-1] if last else blocks
+        period = next((p for p in _PERIODS if _is_periodic(blocks, p)), None)
+        period = 1 if period is None and _are_alike(blocks) else period
+        count = len(blocks) // (period or 1)
         one_of_many = period is not None and count == 1 < period  # different things in a list, which nothing repeats
         if period is not None and not one_of_many and numbers[0] + period <= _FIRST.stop:
-            found.append(Repeat(prefix, numbers[0], period, count, total))
+            found.append(Repeat(prefix, numbers[0], period, count, sum(map(len, blocks)), last=last))
     return found
+
+
+def _follows(blocks: Sequence[Mapping[str, tuple[int, ...]]]) -> bool:
+    """Whether the last of a list is no block but what follows the blocks, such as a norm."""
+    *rest, last = blocks
+    return _is_periodic(rest, 1) and last != rest[0] and len(last) < len(rest[0])
 
 
 def _is_periodic(blocks: Sequence[Mapping[str, tuple[int, ...]]], period: int) -> bool:
@@ -133,10 +149,25 @@ def _is_periodic(blocks: Sequence[Mapping[str, tuple[int, ...]]], period: int) -
     return all(block == blocks[k % period] for k, block in enumerate(blocks))
 
 
+def _are_alike(blocks: Sequence[Mapping[str, tuple[int, ...]]]) -> bool:
+    """Whether blocks have most in common, though some of them have tensors of their own."""
+    common = set(blocks[0].items()).intersection(*(block.items() for block in blocks))
+    return len(common) >= _MATRICES and 2 * len(common) >= max(map(len, blocks))
+
+
+def _after(name: str, blocks: Sequence[Repeat]) -> str:
+    """The name of what follows the blocks in their own list, with `{L}` for their number; other names as they are."""
+    for repeat in blocks:
+        number = f"{repeat.prefix}{repeat.count}"
+        if repeat.last and name.startswith(number) and not name[len(number) :][:1].isdecimal():
+            return f"{repeat.prefix}{{L}}{name[len(number) :]}"
+    return name
+
+
 def _cut(name: str, repeats: Sequence[Repeat], variable: str) -> tuple[str, str] | None:
     """The name up to the number that is counted, with a variable in its place, and the rest; None if there is none."""
     for repeat in repeats:
         number = _NUMBER.match(name, len(repeat.prefix)) if name.startswith(repeat.prefix) else None
-        if number:
+        if number and int(number[0]) < repeat.first + repeat.period * repeat.count:
             return repeat.prefix + repeat.field(int(number[0]), variable), name[number.end() :]
     return None

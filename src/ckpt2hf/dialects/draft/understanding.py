@@ -15,7 +15,7 @@ from ckpt2hf.dialects.draft.lexicon import tokens
 from ckpt2hf.dialects.draft.modules import Part, parts
 from ckpt2hf.dialects.draft.outside import Outside, Stored, matrix, rows, weigh_outside
 from ckpt2hf.dialects.draft.parts import QUESTION, SURE, Choice, Kind, LeftOut, Place, text
-from ckpt2hf.dialects.draft.placing import WHICH, Placing, unknown
+from ckpt2hf.dialects.draft.placing import SOME, WHICH, Placing, unknown
 from ckpt2hf.dialects.draft.structure import kinds, width
 from ckpt2hf.dialects.draft.understood import Understood
 from ckpt2hf.dialects.draft.vectors import Vectors, weigh_vectors
@@ -49,7 +49,7 @@ class _Reading:
     @cached_property
     def all_kinds(self) -> tuple[Kind, ...]:
         found, layers = kinds({name: ref.meta.shape for name, ref in self.checkpoint.tensors.items()})
-        if not layers or not any(kind.variables for kind in found):
+        if not layers or not any(kind.variables and kind.whole for kind in found):
             raise MappingError(
                 "nothing in these tensor names is numbered as layers are, so there is nothing to begin a draft with",
                 where=str(self.checkpoint.path),
@@ -72,12 +72,13 @@ class _Reading:
 
     @cached_property
     def wide(self) -> int:
-        inside = {name: kind.shape for kind in self.weights if kind.variables for name in kind.names}
+        inside = {name: kind.shape for kind in self.weights if kind.variables and kind.whole for name in kind.names}
         return width(inside) or 0
 
     @cached_property
     def inside(self) -> tuple[tuple[Part, ...], tuple[Kind, ...]]:
-        return parts([kind for kind in self.weights if kind.variables], self.checkpoint.modules)
+        inside = [kind for kind in self.weights if kind.variables and kind.whole]
+        return parts(inside, self.checkpoint.modules)
 
     @cached_property
     def matrices(self) -> tuple[Part, ...]:
@@ -140,7 +141,7 @@ class _Reading:
         return "attn_norm" if attention else "mlp_norm"
 
     def block_places(self) -> list[Place]:
-        found: list[Place] = []
+        found = [unknown(kind, SOME) for kind in self.weights if not kind.whole]
         if self.weighed is not None:
             for part, shares in zip(self.matrices, self.weighed.shares, strict=True):
                 found += self.placing.matrix(part, shares)
@@ -148,10 +149,15 @@ class _Reading:
             found += [place for part in self.matrices for place in self._lost(part)]
         if self.vector_shares:
             for part, each in zip(self.vectors, self.vector_shares, strict=True):
-                found += self.placing.vector(part, each)
+                found += self.placing.vector(part, self._doubted(each))
         else:
             found += [place for part in self.vectors for place in self._lost(part)]
         return found
+
+    def _doubted(self, shares: Mapping[tuple[str, str], float]) -> Mapping[tuple[str, str], float]:
+        """The same, and nothing sure where the matrices of a block are not understood."""
+        doubt = 1.0 if self.weighed is not None else _DOUBT
+        return {chosen: doubt * share for chosen, share in shares.items()}
 
     def _lost(self, part: Part) -> list[Place]:
         """A part that fits nowhere together with the others, or in too many ways: whatever it could be by itself."""
@@ -242,7 +248,7 @@ class _Reading:
         shape = part.weight.shape
         alike = [other for other in vectors if other.weight.shape == shape]
         if shape == (self.wide,) and len(alike) == 1:
-            return self.placing.vector(part, {("final_norm", "weight"): _MOST_SURE})
+            return self.placing.vector(part, self._doubted({("final_norm", "weight"): _MOST_SURE}))
         if shape == (self.wide,) and len(alike) == 2 and part.bias is None:  # noqa: PLR2004 - a weight and a bias
             return self.placing.vector(part, {("final_norm", "weight"): 0.5, ("final_norm", "bias"): 0.5})
         heads = {rows(part, turned=stored[1]) for part, stored in self._stored() if stored[0] in {"head", "embed"}}
@@ -255,20 +261,30 @@ class _Reading:
         shares = self.outer_shares or ()
         return [(part, max(each, key=each.__getitem__)) for part, each in zip(self.outer_matrices, shares, strict=False)]
 
-    def _table(self, role: str) -> tuple[str, ...]:
-        """The rows of the embedding or of the positions as a source; a question where it is not sure which is which."""
-        found: dict[str, float] = {}
-        for k, part in enumerate(self.outer_matrices):
-            for (name, turned), share in (self.outer_shares[k] if self.outer_shares else {}).items():
+    def _tables(self, role: str) -> dict[str, int]:
+        """What could be the embedding, the positions or the head: its rows as a source, the likeliest first."""
+        found: dict[str, tuple[float, int]] = {}
+        for part, shares in zip(self.outer_matrices, self.outer_shares or (), strict=False):
+            for (name, turned), share in shares.items():
                 if name == role and share > 1 - _MOST_SURE:
                     axis = len(part.weight.shape) - 2 + turned
                     source = f"{{ shape = {text(part.weight.pattern)}{f', axis = {axis}' if axis else ''} }}"
-                    found[source] = share
-        lengths = {rows(p, turned=t) for k, p in enumerate(self.outer_matrices) for (n, t), s in (self.outer_shares[k] if self.outer_shares else {}).items() if n == role and s > 1 - _MOST_SURE}
-        ranked = sorted(found, key=lambda source: -found[source])
-        if not ranked or len(lengths) == 1:
-            return tuple(ranked[:1])
-        return (text(QUESTION), *ranked)
+                    found[source] = share, rows(part, turned=turned)
+        return {source: found[source][1] for source in sorted(found, key=lambda source: -found[source][0])}
+
+    def _rows_of(self, role: str) -> tuple[str, ...]:
+        """The rows of a table as a source; a question where it is not sure which tensor it is."""
+        found = self._tables(role)
+        return tuple(found)[:1] if len(set(found.values())) < 2 else (text(QUESTION), *found)  # noqa: PLR2004 - several
+
+    def lengths(self) -> dict[str, tuple[str, ...]]:
+        """Where the numbers of words and positions come from; an output layer may have fewer rows than the embedding."""
+        embed, head = self._tables("embed"), self._tables("head")
+        found = {"vocab": self._rows_of("embed"), "context": self._rows_of("positions")}
+        if len(embed) == len(head) == 1 and set(embed.values()) != set(head.values()):
+            smaller = min((embed, head), key=lambda table: next(iter(table.values())))
+            return {**found, "vocab": tuple(smaller), "embed_rows": tuple(embed), "head_rows": tuple(head)}
+        return found
 
     def understood(self) -> Understood:
         """Everything together; every tensor of the file is in it exactly once."""
@@ -303,7 +319,7 @@ def _together(at: _Reading) -> Understood:
         inner=inner,
         kv_inner=at.kv_inner,
         d_ff=ff[1].columns if ff else 0,
-        counted=next(kind for kind in at.weights if kind.variables == "i"),
+        counted=next(kind for kind in at.weights if kind.variables and kind.whole),
         of_width=_of_width(at),
         feed_forward=down,
         d_ff_axis=(0 if ff[1].turned else len(ff[0].weight.shape) - 1) if ff else 0,
@@ -311,12 +327,11 @@ def _together(at: _Reading) -> Understood:
         keys_by_heads=_keys_by_heads(at),
         query_rows=_rows(q),
         key_rows=_rows(at.at.get("k")),
-        vocab=at._table("embed"),  # noqa: SLF001
-        context=at._table("positions"),  # noqa: SLF001
+        lengths=at.lengths(),
         has_positions="positions" in stored,
         norms=tuple(role for role in ("attn_norm", "attn_out_norm", "mlp_norm", "mlp_out_norm") if role in roles),
         norm_kinds=tuple(roles[role].weight for role in roles if role.endswith("norm") and role[1] != "_"),
-        norm_weight=any(slot.endswith("weight") for slot in norm_slots) or not norm_slots,
+        norm_weight=any(slot.endswith("weight") for slot in norm_slots),
         norm_bias=any(slot.endswith("bias") for slot in norm_slots),
         final_norm=any(slot.startswith("final_norm") for slot in chosen),
         qk_norm=(qk.weight, "width" if qk.weight.shape == (inner,) else "head") if qk else None,

@@ -38,9 +38,8 @@ class Understood:
     query_rows: tuple[Kind, int] | None
     """The matrix of the queries and its axis that is as long as all heads together."""
     key_rows: tuple[Kind, int] | None
-    vocab: tuple[str, ...]
-    context: tuple[str, ...]
-    """Sources of the two; the first is the marker of a question where the tensors are one."""
+    lengths: Mapping[str, tuple[str, ...]]
+    """Sources of the numbers of words and positions; the first is the marker of a question where tensors are one."""
     has_positions: bool
     norms: tuple[str, ...]
     """The norms of a block, likeliest reading."""
