@@ -24,7 +24,7 @@ QUESTIONS: Mapping[str, tuple[str, Mapping[str, str]]] = {
     ),
     "norm_eps": (
         "What does the norm add to the variance?",
-        {"1e-5": "the default of nn.LayerNorm", "1e-6": "many an RMSNorm, Flax"},
+        {"1e-5": "the default of nn.LayerNorm", "1e-6": "the default of Flax"},
     ),
     "norm_offset": (
         "Does the norm multiply by its weight, or by 1 + weight?",
@@ -67,6 +67,12 @@ POSITION = {
     "rope": "RoPE: queries and keys are turned",
     "none": "by the mask alone; then rope_layout=none, rope_theta=0 and rope_dims=0 as well",
 }
+RMS_EPS = {
+    "1e-5": "Llama",
+    "1e-6": "Qwen, many others",
+    "1.1920928955078125e-07": "nn.RMSNorm without eps, on float32",
+}
+"""What is usual where the norm may be RMSNorm."""
 MLP = {"plain": "down(act(up(x)))", "gated": "down(act(gate(x)) * up(x))"}
 NO_TABLE = {"sinusoidal": "a table of sines and cosines is computed and added", "none": "by the mask alone"}
 

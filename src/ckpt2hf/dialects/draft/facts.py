@@ -142,7 +142,9 @@ class Facts:
         else:
             form = "parallel" if len(model.norms) == 1 else "sandwich"
             yield "norm_placement", (const(f'"{form}"', f"norms in each block: {len(model.norms)}"),)
-        yield "norm_eps", self._said_or_asked("norm_eps", lambda n: 0 < n < 1)
+        usual = () if model.norm_bias else (asking.ask(asking.QUESTIONS["norm_eps"][0], asking.RMS_EPS),)
+        found = self._said_or_asked("norm_eps", lambda n: 0 < n < 1)
+        yield "norm_eps", (*found[:-1], *(usual or found[-1:]))
         if self.family == "llama" and not model.norm_bias and model.norm_weight:
             yield "norm_offset", (asking.question("norm_offset", self._mean()),)
         if model.qk_norm is not None:

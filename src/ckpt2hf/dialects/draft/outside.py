@@ -62,6 +62,12 @@ def rows(part: Part, *, turned: bool) -> int:
     return b if turned else a
 
 
+def possible(part: Part, wide: int) -> bool:
+    """Whether it could be any of the three by itself."""
+    ways = product(ROLES, (False, True)) if len(matrix(part)) == _MATRIX else ()
+    return any(_fits(part, way, wide) for way in ways)
+
+
 def matrix(part: Part) -> tuple[int, ...]:
     """Its shape, leading axes of length one taken away."""
     shape = part.weight.shape

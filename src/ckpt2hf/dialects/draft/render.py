@@ -76,8 +76,8 @@ def _header(draft: Draft) -> Iterator[str]:
     asked = _open_facts(draft) + sum(not entry.sure for entry in entries(draft.places))
     if asked:
         yield from _comment(
-            f'A draft. {asked} question{"s are" if asked > 1 else " is"} open: wherever "{QUESTION}" stands, put one of the lines '
-            "above it in its place, or another that is right. Until then the file is not valid; "
+            f'A draft, with {asked} question{"s" if asked > 1 else ""} at first: wherever "{QUESTION}" stands, put one of the '
+            "lines above it in its place, or another that is right. Until then the file is not valid; "
             "`ckpt2hf dialects show ./FILE` lists what is left."
         )
     else:

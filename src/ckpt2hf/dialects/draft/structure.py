@@ -130,10 +130,9 @@ def _repeats(shapes: Iterable[tuple[str, tuple[int, ...]]]) -> list[Repeat]:
         blocks = blocks[:-1] if last else blocks
         period = next((p for p in _PERIODS if _is_periodic(blocks, p)), None)
         period = 1 if period is None and _are_alike(blocks) else period
-        count = len(blocks) // (period or 1)
-        one_of_many = period is not None and count == 1 < period  # different things in a list, which nothing repeats
-        if period is not None and not one_of_many and numbers[0] + period <= _FIRST.stop:
-            found.append(Repeat(prefix, numbers[0], period, count, sum(map(len, blocks)), last=last))
+        if period is not None and numbers[0] + period <= _FIRST.stop:
+            tensors = sum(map(len, blocks))
+            found.append(Repeat(prefix, numbers[0], period, len(blocks) // period, tensors, last=last))
     return found
 
 
@@ -144,7 +143,7 @@ def _follows(blocks: Sequence[Mapping[str, tuple[int, ...]]]) -> bool:
 
 
 def _is_periodic(blocks: Sequence[Mapping[str, tuple[int, ...]]], period: int) -> bool:
-    if len(blocks) % period:
+    if len(blocks) % period or len(blocks) == period > 1:  # different things in a list, which nothing repeats
         return False
     return all(block == blocks[k % period] for k, block in enumerate(blocks))
 

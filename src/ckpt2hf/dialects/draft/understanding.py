@@ -13,7 +13,7 @@ from ckpt2hf.dialects.draft.blocks import ROLES, SHARP, Weighed, fitting, weigh
 from ckpt2hf.dialects.draft.buffers import expectation
 from ckpt2hf.dialects.draft.lexicon import tokens
 from ckpt2hf.dialects.draft.modules import Part, parts
-from ckpt2hf.dialects.draft.outside import Outside, Stored, matrix, rows, weigh_outside
+from ckpt2hf.dialects.draft.outside import Outside, Stored, matrix, possible, rows, weigh_outside
 from ckpt2hf.dialects.draft.parts import QUESTION, SURE, Choice, Kind, LeftOut, Place, text
 from ckpt2hf.dialects.draft.placing import SOME, WHICH, Placing, unknown
 from ckpt2hf.dialects.draft.structure import kinds, width
@@ -210,7 +210,7 @@ class _Reading:
 
     @cached_property
     def outer_matrices(self) -> tuple[Part, ...]:
-        return tuple(part for part in self.outer[0] if len(matrix(part)) > _VECTOR)
+        return tuple(part for part in self.outer[0] if len(matrix(part)) > _VECTOR and possible(part, self.wide))
 
     @cached_property
     def outer_shares(self) -> tuple[Mapping[Stored, float], ...] | None:
@@ -221,7 +221,7 @@ class _Reading:
         for k, part in enumerate(self.outer_matrices):
             shares = self.outer_shares[k] if self.outer_shares else {}
             found += self._outer_matrix(part, shares) if shares else self._lost(part)
-        vectors = [part for part in self.outer[0] if len(matrix(part)) == _VECTOR]
+        vectors = [part for part in self.outer[0] if part not in self.outer_matrices]
         vectors += [Part(kind, None, "") for kind in self.outer[1]]
         for part in vectors:
             found += self._outer_vector(part, vectors)
@@ -407,7 +407,7 @@ def _tied(at: _Reading, stored: Mapping[str, tuple[Part, bool]]) -> str:
     twin = next((left for left in at.twins if table and left.expect == table[0].weight.pattern), None)
     if twin is not None:
         return f"{{ same = [{text(twin.expect)}, {text(twin.kind.pattern)}] }}"
-    if "head" in stored and "embed" in stored and stored["head"][1] == stored["embed"][1]:
+    if {"head", "embed"} <= stored.keys() and matrix(stored["head"][0]) == matrix(stored["embed"][0]):
         names = (stored[role][0].weight.pattern for role in ("embed", "head"))
         return f"{{ same = [{', '.join(map(text, names))}] }}"
     if "head" in stored:
