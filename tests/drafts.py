@@ -149,7 +149,9 @@ class Score:
                 self.tensors["asked" if offered else "asked without the answer"] += count
         for left in draft.left_out:
             names = left.kind.names
-            right = truth.twins >= set(names) if left.tie else {truth.drops.get(name) for name in names} == {left.expect}
+            right = (
+                truth.twins >= set(names) if left.tie else {truth.drops.get(name) for name in names} == {left.expect}
+            )
             self.tensors["left out" if right else "wrong"] += len(names)
             self.wrong += [] if right else [f"{left.kind} left out: {left.expect}"]
 

@@ -96,9 +96,7 @@ def said(made: Draft, true: Truth) -> set[str]:
     """The facts a person has to say: what is asked, and what such a model has and its family has not."""
     spec = true.spec.as_json()
     family = {name: value for name, value in made.family_facts.items() if name in FIELDS}
-    others = {
-        name for name, value in family.items() if value not in {json.dumps(spec[name]).strip('"'), *FIELDS}
-    }
+    others = {name for name, value in family.items() if value not in {json.dumps(spec[name]).strip('"'), *FIELDS}}
     return {*made.questions, *(name for name in others if differs(family[name], spec[name]))}
 
 

@@ -11,7 +11,17 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
 _ONCE = frozenset(
-    {"--dialect", "--draft", "--weights-key", "--reference", "--dtype", "--formats", "--max-shard-size", "--verify", "--level"}
+    {
+        "--dialect",
+        "--draft",
+        "--weights-key",
+        "--reference",
+        "--dtype",
+        "--formats",
+        "--max-shard-size",
+        "--verify",
+        "--level",
+    }
 )
 """Options that are given at most once: a new value takes the place of the old one."""
 _SWITCHES = frozenset({"--force", "--allow-nonfinite"})

@@ -36,7 +36,7 @@ class Drafted:
 
 
 def draft(request: Request, out: Path, *, force: bool = False) -> Drafted:
-    """Writes a first dialect file. Raises MappingError where there is nothing to begin with, UsageError, OutputError."""
+    """Writes a first dialect file. Raises MappingError where nothing can be begun with, UsageError, OutputError."""
     if out.suffix != _SUFFIX:
         raise UsageError(
             f"a dialect file ends in {_SUFFIX}, not as {out.name} does",

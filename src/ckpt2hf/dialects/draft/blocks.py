@@ -56,9 +56,7 @@ def weigh(matrices: Sequence[Part], wide: int, words: Lexicon) -> Weighed | None
     """The readings of the matrices of a block; None if the shapes allow none, or too many."""
     if not matrices:
         return None
-    likeness = [
-        {role: SHARP * words.likeness(part.name, role) for role in (*ROLES, BESIDE_GATE)} for part in matrices
-    ]
+    likeness = [{role: SHARP * words.likeness(part.name, role) for role in (*ROLES, BESIDE_GATE)} for part in matrices]
     # The parts of attention, and those of an MLP, have biases together; unless some are stored under other names.
     found = list(islice((r for r in _readings(matrices, wide) if _alike(r, matrices)), _MOST + 1))
     found = found or list(islice(_readings(matrices, wide), _MOST + 1))
@@ -137,7 +135,7 @@ def _agrees(chosen: Reading, wide: int) -> bool:
         return False
     ff = {at["down"].columns}
     ff |= {at[role].rows for role in ("gate", "up") if role in at}
-    ff |= {at["gate_up"].rows / 2} if "gate_up" in at else set()
+    ff |= {at["gate_up"].rows // 2} if "gate_up" in at else set()
     return len(keys) == 1 and len(ff) == 1 and 0 < (key := keys.pop()) <= inner and inner % key == 0 and wide > 0
 
 

@@ -25,23 +25,20 @@ _ROUND = (1e4, 1e5, 5e5, 1e6, 1e7)
 def expectation(kind: Kind, tensors: Mapping[str, TensorRef]) -> str | None:
     """What the tensors of a kind can be left out as; None for weights."""
     ref = tensors[kind.names[0]]
-    corner = ref.read(tuple(slice(0, min(n, _CORNER)) for n in ref.meta.shape))
-    if not corner.size:
+    found = ref.read(tuple(slice(0, min(n, _CORNER)) for n in ref.meta.shape)).squeeze()
+    if not found.size:
         return None
-    found = corner.squeeze()
     if np.iscomplexobj(found):
         return "rope_angles" if found.ndim == _MATRIX and np.allclose(np.abs(found), 1, atol=_NEAR) else None
     numbers = found.astype(np.float64)
     if found.ndim == 0:
         return "masked_score" if numbers <= _MASKED else None
-    shape = [n for n in ref.meta.shape if n != 1]
-    if found.ndim == _MATRIX and shape[0] == shape[1]:
-        return _mask(numbers)
-    if found.ndim == _MATRIX:
-        return _table(numbers)
     if found.ndim == 1:
         return _row(numbers)
-    return None
+    shape = [n for n in ref.meta.shape if n != 1]
+    if found.ndim > _MATRIX:
+        return None
+    return _mask(numbers) if shape[0] == shape[1] else _table(numbers)
 
 
 def _mask(square: Array) -> str | None:
@@ -78,22 +75,29 @@ def _row(row: Array) -> str | None:
 
 
 def rope_base(kind: Kind, expect: str, tensors: Mapping[str, TensorRef]) -> tuple[int, float | None]:
-    """The width of a head and the base of the frequencies that a table of RoPE shows; the latter only if it is usual."""
-    ref = tensors[kind.names[0]]
-    shape = [n for n in ref.meta.shape if n != 1]
-    row = ref.read(tuple(slice(0, min(n, 2)) if n == shape[0] and len(shape) > 1 else slice(0, n) for n in ref.meta.shape))
-    last = row.squeeze()[-1] if len(shape) > 1 else row.squeeze()
-    angles = {
-        "rope_angles": lambda: np.angle(last),
-        "rope_cosines": lambda: np.arccos(np.clip(last.astype(np.float64), -1, 1)),
-        "rope_sines": lambda: np.arcsin(np.clip(last.astype(np.float64), -1, 1)),
-        "rope_frequencies": lambda: last.astype(np.float64),
-    }[expect]()
+    """The width of a head and the base of the frequencies that a table of RoPE shows; None for an unusual base."""
+    angles = _angles(tensors[kind.names[0]], expect)
     half = len(angles) // 2
-    doubled = half and (np.allclose(angles[:half], angles[half:]) or np.allclose(angles[0::2], angles[1::2]))
+    neighbours = half > 0 and np.allclose(angles[0::2], angles[1::2]) if not len(angles) % 2 else False
+    doubled = neighbours or (half > 0 and np.allclose(angles[:half], angles[-half:]))
     pairs = half if doubled else len(angles)
-    step = angles[2] if doubled and np.isclose(angles[0], angles[1]) else angles[min(1, len(angles) - 1)]
+    step = angles[2 if neighbours else 1] if pairs > 1 else 1.0
     for base in _ROUND:
         if pairs > 1 and np.isclose(step, base ** (-1 / pairs), rtol=_NEAR):
             return 2 * pairs, base
     return 2 * pairs, None
+
+
+def _angles(ref: TensorRef, expect: str) -> Array:
+    """By how much each pair turns from one position to the next."""
+    rows = len([n for n in ref.meta.shape if n != 1]) > 1
+    longest = next(axis for axis, n in enumerate(ref.meta.shape) if n != 1) if rows else -1
+    part = tuple(slice(1, 2) if axis == longest else slice(0, n) for axis, n in enumerate(ref.meta.shape))
+    row = ref.read(part).reshape(-1)
+    if expect == "rope_angles":
+        return np.asarray(np.angle(row))
+    numbers = row.astype(np.float64)
+    if expect == "rope_frequencies":
+        return numbers
+    inverse = np.arccos if expect == "rope_cosines" else np.arcsin
+    return np.asarray(inverse(np.clip(numbers, -1, 1)))

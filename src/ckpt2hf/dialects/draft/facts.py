@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -16,6 +15,8 @@ from ckpt2hf.dialects.families import FAMILIES
 from ckpt2hf.ir import FIELDS
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
     from ckpt2hf.checkpoints import Checkpoint
     from ckpt2hf.dialects.draft.parts import Kind, LeftOut
     from ckpt2hf.dialects.draft.understood import Understood
@@ -66,7 +67,7 @@ class Facts:
         if model.feed_forward is not None:
             yield "d_ff", (shape(model.feed_forward, _axis(model.feed_forward, model.d_ff, model.d_ff_axis)),)
         else:
-            yield "d_ff", ("{ ask = \"How wide is the MLP inside?\" }",)
+            yield "d_ff", ('{ ask = "How wide is the MLP inside?" }',)
         for name, sources in model.lengths.items():
             if sources:
                 yield name, sources
@@ -78,11 +79,12 @@ class Facts:
     def _heads(self) -> Iterator[tuple[str, tuple[str, ...]]]:
         model, inner = self.model, self.model.inner or self.model.wide
         head_dim = self._head_dim()
-        if model.by_heads is not None:
-            kind, axis = model.by_heads
-            yield "heads", (f"{{ count = {text(kind.pattern)}, of = \"h\" }}" if axis is None else shape(kind, axis),)
+        rows = model.query_rows
+        if model.per_head is not None:
+            yield "heads", (f'{{ count = {text(model.per_head.pattern)}, of = "h" }}',)
+        elif model.by_heads is not None:
+            yield "heads", (shape(*model.by_heads[:2]),)
         elif head_dim is not None:
-            rows = model.query_rows
             yield "heads", (shape(*rows, ', per = "head_dim"') if rows else '{ quotient = ["d_model", "head_dim"] }',)
         else:
             yield "heads", self._said_or_asked("heads", lambda n: n == int(n) > 0 and inner % int(n) == 0)
@@ -90,32 +92,30 @@ class Facts:
             yield "head_dim", (head_dim,)
         elif inner == model.wide:
             yield "head_dim", ('{ quotient = ["d_model", "heads"] }',)
-        elif model.query_rows:
-            yield "head_dim", (shape(*model.query_rows, ', per = "heads"'),)
-        elif model.by_heads is not None and model.by_heads[1] is not None:
-            kind, axis = model.by_heads
-            yield "head_dim", (shape(kind, next(a for a in range(3) if a != axis and kind.shape[a] * kind.shape[axis] == inner)),)
+        elif model.by_heads is not None:
+            yield "head_dim", (shape(model.by_heads[0], model.by_heads[2]),)
+        elif rows:
+            yield "head_dim", (shape(*rows, ', per = "heads"'),)
         else:
             yield "head_dim", ('{ ask = "How wide is a head?" }',)
-        yield from self._kv_heads()
+        yield "kv_heads", self._kv_heads()
 
-    def _kv_heads(self) -> Iterator[tuple[str, tuple[str, ...]]]:
+    def _kv_heads(self) -> tuple[str, ...]:
         model = self.model
-        if model.kv_inner in {0, model.inner} or model.kv_inner is None:
-            yield "kv_heads", ('{ equals = "heads" }',)
-        elif model.key_rows:
-            yield "kv_heads", (shape(*model.key_rows, ', per = "head_dim"'),)
-        elif model.keys_by_heads is not None:
-            yield "kv_heads", (shape(*model.keys_by_heads),)
-        else:
-            yield "kv_heads", self._said_or_asked("kv_heads", lambda n: n == int(n) > 0 and model.kv_inner % int(n) == 0)
+        if model.kv_inner in {0, model.inner}:
+            return ('{ equals = "heads" }',)
+        if model.keys_by_heads is not None:
+            return (shape(*model.keys_by_heads[:2]),)
+        if model.key_rows:
+            return (shape(*model.key_rows, ', per = "head_dim"'),)
+        return self._said_or_asked("kv_heads", lambda n: n == int(n) > 0 and model.kv_inner % int(n) == 0)
 
     def _head_dim(self) -> str | None:
         """The width of a head, where a norm or a table of RoPE shows it."""
         model = self.model
         if model.qk_norm is not None and model.qk_norm[1] == "head":
             return shape(model.qk_norm[0], 0)
-        for left in rope_tables(model.left_out) if self.model.by_heads is None else ():
+        for left in rope_tables(model.left_out) if model.by_heads is None and model.per_head is None else ():
             found, _ = rope_base(left.kind, left.expect, self.checkpoint.tensors)
             if (model.inner or model.wide) % found == 0:
                 return const(str(found), f"{left.kind.pattern} turns {found // 2} pairs")
@@ -133,10 +133,13 @@ class Facts:
             leaf = name.removeprefix("norm_")
             yield name, (const(_truth(there), f"its norms have {'a' if there else 'no'} {leaf}"),)
         if model.norm_weight or model.norm_bias:
-            there = "there is a norm outside the blocks" if model.final_norm else "there is no norm outside the blocks"
-            yield "final_norm", (const(_truth(model.final_norm), there),)
+            why = "there is a norm outside the blocks" if model.final_norm else "there is no norm outside the blocks"
+            yield "final_norm", (const(_truth(model.final_norm), why),)
         else:
-            yield "final_norm", (asking.ask("Is there a norm before the output layer?", {"true": "yes", "false": "no"}),)
+            yield (
+                "final_norm",
+                (asking.ask("Is there a norm before the output layer?", {"true": "yes", "false": "no"}),),
+            )
         if model.norms in {(), ("attn_norm", "mlp_norm")}:
             yield "norm_placement", (asking.question("norm_placement"),)
         else:
@@ -158,7 +161,9 @@ class Facts:
         kinds = self.model.norm_kinds
         if not kinds:
             return ""
-        mean = float(np.mean([self.checkpoint.tensors[kind.names[0]].load().astype(np.float64).mean() for kind in kinds]))
+        mean = float(
+            np.mean([self.checkpoint.tensors[kind.names[0]].load().astype(np.float64).mean() for kind in kinds])
+        )
         return f"(They are {mean:.2f} on average in the first layer; training starts from 1 or from 0.)"
 
     def _rest(self) -> Iterator[tuple[str, tuple[str, ...]]]:
@@ -173,25 +178,31 @@ class Facts:
         yield "activation", (*activation, asking.ask("Which function is inside the MLP?", answers))
         yield "attention_scale", (asking.question("attention_scale"),)
         if model.experts is not None:
-            yield "experts", (f"{{ count = {text(model.experts.pattern)}, of = \"e\" }}",)
+            yield "experts", (f'{{ count = {text(model.experts.pattern)}, of = "e" }}',)
             yield "experts_per_token", self._said_or_asked("experts_per_token", lambda n: n > 0)
-        for name, there in model.biases.items():
-            if there is None:
+        for name, biased in model.biases.items():
+            if biased is None:
                 yield name, (asking.ask(f"Is there such a bias? ({name})", {"true": "yes", "false": "no"}),)
             else:
-                yield name, (const(_truth(there), "there is such a bias" if there else "there is no such bias"),)
+                yield name, (const(_truth(biased), "there is such a bias" if biased else "there is no such bias"),)
         yield "tied", (model.tied,)
 
     def _rope(self) -> Iterator[tuple[str, tuple[str, ...]]]:
         model, tables = self.model, rope_tables(self.model.left_out)
         if self.family == "gpt":
             if not model.has_positions:
-                yield "position", (asking.ask("How does it know the order of tokens? No table is stored.", asking.NO_TABLE),)
+                yield (
+                    "position",
+                    (asking.ask("How does it know the order of tokens? No table is stored.", asking.NO_TABLE),),
+                )
             return
         if tables:
             yield "position", (const('"rope"', f"{tables[0].kind.pattern} is a table of RoPE"),)
         else:
-            yield "position", (asking.ask("How does it know the order of tokens? No table is stored.", asking.POSITION),)
+            yield (
+                "position",
+                (asking.ask("How does it know the order of tokens? No table is stored.", asking.POSITION),),
+            )
         yield "rope_layout", (asking.question("rope_layout"),)
         bases = {rope_base(left.kind, left.expect, self.checkpoint.tensors)[1] for left in tables}
         if len(bases) == 1 and (base := bases.pop()) is not None:
@@ -214,9 +225,9 @@ class Facts:
         return (f"{{ module = {text(known[0])} }}",) if len(known) == 1 and "{" in known[0] else ()
 
     def _module_classes(self, ending: str) -> set[str]:
-        modules: Mapping[str, object] = self.checkpoint.modules
-        found = {self.checkpoint.modules[name].class_name for name in modules}
-        return {name.rpartition(".")[2] for name in found if name.startswith("torch.nn.") and name.endswith(ending)}
+        """The classes of torch among the modules of a pickled model whose names end so."""
+        names = {module.class_name for module in self.checkpoint.modules.values()}
+        return {name.rpartition(".")[2] for name in names if name.startswith("torch.nn.") and name.endswith(ending)}
 
 
 def _truth(value: bool) -> str:  # noqa: FBT001 - a value to write
@@ -225,5 +236,3 @@ def _truth(value: bool) -> str:  # noqa: FBT001 - a value to write
 
 def _axis(kind: Kind, length: int, usual: int) -> int:
     return usual if kind.shape[usual] == length else kind.shape.index(length)
-
-

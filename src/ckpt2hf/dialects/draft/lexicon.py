@@ -26,7 +26,7 @@ _STRANGE = 0.35
 """How much a word nobody has used counts against a likeness, of what a word counts that only one part is called by."""
 
 GENERAL: Mapping[str, str] = {
-    "embed": "embed, embedding, embeddings, tok_emb, token_embedding, tok_embedding, word_embeddings, wte, W_E, vocab",
+    "embed": "embed, embedding, embeddings, tok_emb, token_embedding, tok_embedding, word_embeddings, wte, W_E",
     "positions": "pos, pos_emb, position, position_embedding, positional_embedding, wpe, W_pos, pos_embed, positions",
     "head": "head, lm_head, unembed, W_U, output, logits, out_proj, to_logits, decoder, output_head, proj_out",
     "final_norm": "ln_f, final_norm, norm_f, ln_final, norm, last_norm, norm_out, final_layer_norm, ln_out",
@@ -37,7 +37,7 @@ GENERAL: Mapping[str, str] = {
     "v": "v, value, values, wv, v_proj, to_v, W_V, W_value, b_V, bv, attn_v",
     "qkv": "qkv, qkv_proj, to_qkv, attn_in_proj, in_proj, attn_query_key_value, W_qkv, Wqkv, c_attn",
     "kv": "kv, to_kv, kv_proj, key_value",
-    "out": "attn_out, attn_proj, attn_out_proj, attn_o, o_proj, wo, W_O, b_O, bo, to_out, proj, attn_dense, attn_output",
+    "out": "attn_out, attn_proj, attn_out_proj, attn_o, o_proj, wo, W_O, b_O, bo, to_out, proj, attn_dense",
     "q_norm": "q_norm, norm_q, query_norm, q_layernorm, ln_q",
     "k_norm": "k_norm, norm_k, key_norm, k_layernorm, ln_k",
     "up": "up, up_proj, fc1, linear1, lin1, fc_in, c_fc, mlp_in, mlp_W_in, W_in, w_in, mlp_b_in, expand, mlp_0, ff_0,"
@@ -96,22 +96,22 @@ def lexicon(leaving_out: Collection[str] = ()) -> Lexicon:
 @cache
 def _lexicon(leaving_out: frozenset[str]) -> Lexicon:
     names: dict[str, set[frozenset[str]]] = defaultdict(set)
-    for role, words in GENERAL.items():
-        names[role].update(tokens(word.strip()) for word in words.split(","))
+    for role, general in GENERAL.items():
+        names[role].update(tokens(word.strip()) for word in general.split(","))
     for dialect in dialects():
         if dialect.id in leaving_out:
             continue
         for layout in dialect.layout:
             named = [(role_of(tuple(map(str, rule.slots))), rule.names) for rule in layout.naming.rules]
-            gated = any(role in {"gate", "gate_up"} for role, _ in named)
-            for role, patterns in named:
-                if role is not None:
-                    names[BESIDE_GATE if gated and role == "up" else role].update(tokens(str(name)) for name in patterns)
+            gated = any(part in {"gate", "gate_up"} for part, _ in named)
+            for part, patterns in named:
+                if part is not None:
+                    called = BESIDE_GATE if gated and part == "up" else part
+                    names[called].update(tokens(str(name)) for name in patterns)
     roles: dict[str, set[str]] = defaultdict(set)
     for role, known in names.items():
-        for words in known:
-            for word in words:
-                roles[word].add(role)
+        for word in frozenset[str]().union(*known):
+            roles[word].add(role)
     weight = {word: math.log(1 + len(names) / len(meant)) for word, meant in roles.items()}
     return Lexicon({role: frozenset(known - {frozenset()}) for role, known in names.items()}, weight)
 

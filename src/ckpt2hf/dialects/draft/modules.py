@@ -81,9 +81,7 @@ def _fits(weight: Kind, bias: Kind) -> bool:
 def _bias_names(name: str) -> list[str]:
     found = []
     for word in reversed(list(_WORD.finditer(name))):
-        found += [
-            name[: word.start()] + bias + name[word.end() :] for weight, bias in _PAIRS if word[0] == weight
-        ]
+        found += [name[: word.start()] + bias + name[word.end() :] for weight, bias in _PAIRS if word[0] == weight]
     for first in reversed(list(_INITIAL.finditer(name))):
         found.append(f"{name[: first.start()]}b{name[first.end() :]}")
     return found

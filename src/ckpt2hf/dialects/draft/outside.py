@@ -100,9 +100,7 @@ def _fits(part: Part, stored: Stored, wide: int) -> bool:
     return len(part.weight.shape) == _MATRIX and (part.bias is None or part.bias.shape == (b if turned else a,))
 
 
-def _score(
-    reading: Sequence[Stored], parts: Sequence[Part], likeness: Sequence[Mapping[str, float]]
-) -> float:
+def _score(reading: Sequence[Stored], parts: Sequence[Part], likeness: Sequence[Mapping[str, float]]) -> float:
     total = sum(each[role] for each, (role, _) in zip(likeness, reading, strict=True))
     roles = [role for role, _ in reading]
     total += _FIRST * (roles[0] == "embed")

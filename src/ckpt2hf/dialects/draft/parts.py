@@ -6,7 +6,6 @@ import statistics
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-
 from ckpt2hf.dialects.open_questions import QUESTION
 
 if TYPE_CHECKING:

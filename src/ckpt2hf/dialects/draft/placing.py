@@ -88,9 +88,7 @@ class Placing:
         ways = fitting(part, role, self.wide)
         return len(ways) > 1 and (share < SURE or (part.style == "parameter" and not _stacked(part, role)))
 
-    def _orders(
-        self, part: Part, role: str, view: View, likely: float, why: str, *, several: bool
-    ) -> list[Choice]:
+    def _orders(self, part: Part, role: str, view: View, likely: float, why: str, *, several: bool) -> list[Choice]:
         """One choice; for a matrix that holds several parts, the orders in which it may."""
         slots = tuple(slot(member, "weight", part.weight.variables) for member in FUSED.get(role, (role,)))
         ops = view.ops_for(role, self.inner)

@@ -32,9 +32,12 @@ class Understood:
     feed_forward: Kind | None
     """A matrix with an axis as long as the MLP is wide."""
     d_ff_axis: int
-    by_heads: tuple[Kind, int | None] | None
-    """A kind with an axis for the heads, and that axis; None for one module a head."""
-    keys_by_heads: tuple[Kind, int] | None
+    per_head: Kind | None
+    """A kind that is there once for each head."""
+    by_heads: tuple[Kind, int, int] | None
+    """A kind with an axis for the heads and one for the width of a head, and these axes."""
+    keys_by_heads: tuple[Kind, int, int] | None
+    """The same, of the keys."""
     query_rows: tuple[Kind, int] | None
     """The matrix of the queries and its axis that is as long as all heads together."""
     key_rows: tuple[Kind, int] | None

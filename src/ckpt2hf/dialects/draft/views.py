@@ -107,7 +107,7 @@ def _by_heads(shape: tuple[int, ...], role: str, wide: int) -> tuple[View, ...]:
     word = "kv_heads" if role in {"k", "v"} else "heads"
     for axis in (a for a, length in enumerate(shape) if length == wide):
         heads, head_dim = (length for a, length in enumerate(shape) if a != axis)
-        apart = (f'{{ unstack = "{word}" }}',)
+        apart: tuple[str, ...] = (f'{{ unstack = "{word}" }}',)
         if axis == 0:  # [d_model, heads, head_dim]: cut along the heads
             apart = (split(("one",) * heads, axis=1), "{ squeeze = 1 }")
         upright = axis == _MATRIX  # what is left of each head is [head_dim, d_model]
