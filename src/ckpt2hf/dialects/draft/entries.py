@@ -89,8 +89,8 @@ def rule(entry: Entry, number: int) -> Iterator[str]:
     if not place.choices:
         end = "" if place.question[-1] in "?." else "."
         yield f"# Question {number}. {place.kind}: {place.question}{end}"
-        yield "# No place is known for it. `to` takes a slot, `ops` what is done on the way: docs/dialect-file.md. If no slot"
-        yield "# is right, the model computes something that cannot be converted."
+        yield "# No place is known for it. `to` takes a slot, `ops` what is done on the way: docs/dialect-file.md. If"
+        yield "# no slot is right, the model computes something that cannot be converted."
         yield from _table(entry.name, text(QUESTION), None)
         return
     ops_differ = len({choice.ops for choice in place.choices}) > 1

@@ -74,19 +74,20 @@ def _grouped(inside: list[Entry], numbers: dict[str, int]) -> Iterator[str]:
 
 def _header(draft: Draft) -> Iterator[str]:
     asked = _open_facts(draft) + sum(not entry.sure for entry in entries(draft.places))
+    many = "s" if asked > 1 else ""
     if asked:
         yield from _comment(
-            f'A draft, with {asked} question{"s" if asked > 1 else ""} at first: wherever "{QUESTION}" stands, put one of '
-            "the lines above it in its place, or another that is right. Until then the file is not valid; "
+            f'A draft, with {asked} question{many} at first: wherever "{QUESTION}" stands, put one of the lines above '
+            "it in its place, or another that is right. Until then the file is not valid; "
             "`ckpt2hf dialects show ./FILE` lists what is left."
         )
     else:
         yield from _comment("A draft in which every tensor has its place.")
     if draft.questions:
         yield from _comment(
-            f"Facts the weights do not show are asked for when the checkpoint is converted: {', '.join(draft.questions)}. "
-            "Answer each with --set, let --reference decide, or write here what your code says, in place of the question: "
-            'activation = { const = "relu", why = "the line of your code" }.'
+            f"Facts that weights do not show are asked for at each conversion: {', '.join(draft.questions)}. "
+            "Answer each with --set, let --reference decide, or write here what your code says, in place of the "
+            'question: activation = { const = "relu", why = "the line of your code" }.'
         )
     yield from _comment("A number beside a place is how sure the draft is of it, from 0 to 1.")
     for reason in draft.reasons:
