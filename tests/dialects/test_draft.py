@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import tomllib
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,9 +14,9 @@ from transformers import AutoModelForCausalLM
 
 from ckpt2hf.api import Level, Request, Writing, convert, dialect, draft, plan
 from ckpt2hf.checkpoints import open_checkpoint
-from ckpt2hf.dialects.draft import count
+from ckpt2hf.dialects.draft import count, render
 from ckpt2hf.dialects.draft import draft as draft_of
-from ckpt2hf.errors import Ckpt2hfError, FactsError, MappingError, UsageError
+from ckpt2hf.errors import CheckpointError, Ckpt2hfError, FactsError, MappingError, UsageError
 from drafts import Question, answer
 
 if TYPE_CHECKING:
@@ -269,6 +270,41 @@ def test_other_ways_to_count_layers(name: str, tmp_path: Path) -> None:
     else:
         assert patterns == {"embedding", *(f"layer{{i+1}}/{part}" for part in "abcds")}
         assert len(result.asked) >= 4  # four matrices are no block, so they are asked about
+
+
+def test_experts_and_stacks_find_their_places(tmp_path: Path) -> None:
+    made = torch.Generator().manual_seed(0)
+    shapes: dict[str, tuple[int, ...]] = {"emb.weight": (31, 12), "norm.scale": (12,)}
+    for i in range(2):
+        shapes |= {f"blocks.{i}.attn.qkv": (3, 12, 12), f"blocks.{i}.attn.o_proj.weight": (12, 12)}
+        shapes |= {f"blocks.{i}.ln1.scale": (12,), f"blocks.{i}.ln2.scale": (12,), f"blocks.{i}.router.weight": (4, 12)}
+        for e in range(4):
+            shapes |= {f"blocks.{i}.experts.{e}.{name}.weight": (20, 12) for name in ("gate", "up")}
+            shapes[f"blocks.{i}.experts.{e}.down.weight"] = (12, 20)
+    torch.save({key: torch.randn(shape, generator=made) for key, shape in shapes.items()}, tmp_path / "model.pt")
+    result = draft_of(open_checkpoint(tmp_path / "model.pt"))
+    placed = {place.kind.pattern: place.choices[0].slots for place in result.sure}
+    for part in ("gate", "up", "down"):
+        slots = (f"layers.{{i}}.experts.{{e}}.{part}.weight",)
+        assert placed[f"blocks.{{i}}.experts.{{e}}.{part}.weight"] == slots
+    assert placed["blocks.{i}.router.weight"] == ("layers.{i}.router.weight",)
+    assert [place.kind.pattern for place in result.asked] == ["blocks.{i}.attn.qkv"]
+    assert result.target == "qwen3_moe"
+    assert "experts_per_token" in result.questions
+
+
+def test_names_that_no_line_can_hold_are_refused(strange: Any, tmp_path: Path) -> None:
+    state = strange.loud(strange.Letters()).state_dict()
+    torch.save({**state, "deck.{i}.x": torch.ones(3)}, tmp_path / "model.pt")
+    with pytest.raises(MappingError, match="a dialect file has no words for names with braces"):
+        draft_of(open_checkpoint(tmp_path / "model.pt"))
+    torch.save({**state, "deck.0.x\nid = 'not mine'": torch.ones(3)}, tmp_path / "model.pt")
+    with pytest.raises(CheckpointError, match="no plain text"):
+        draft_of(open_checkpoint(tmp_path / "model.pt"))
+    quoted = {'deck.0."q" \\ #': torch.randn(3, 5), "deck.1.#": torch.ones(2)}
+    torch.save({**state, **quoted}, tmp_path / "model.pt")
+    tree = tomllib.loads(render(draft_of(open_checkpoint(tmp_path / "model.pt"))))
+    assert set(quoted) <= {rule["from"] for rule in tree["layout"][0]["rule"]}
 
 
 def test_what_has_no_layers_is_refused(tmp_path: Path) -> None:

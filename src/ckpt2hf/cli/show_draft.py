@@ -51,11 +51,15 @@ def _summary(drafted: Drafted) -> Iterator[tuple[str, str, str]]:
         if place.choices[0].confidence < _UNSURE:
             choice = place.choices[0]
             yield "", f"{choice.confidence:.2f}  {place.kind.pattern} is {' '.join(choice.slots)}", ""
-    yield "asked", _tensors(count(draft.asked)), "yellow" if draft.asked else ""
-    for entry in entries(draft.places):
-        if not entry.sure:
-            shapes = " ".join(str(list(place.kind.shape)) for place in entry.places)
-            yield "", f"{entry.name} {shapes}  {entry.places[0].question}", ""
+    asked = [entry for entry in entries(draft.places) if not entry.sure]
+    questions = len(asked) + len(draft.open_facts)
+    many = f" in {questions} question{'' if questions == 1 else 's'}" if questions else ""
+    yield "asked", f"{_tensors(count(draft.asked))}{many}", "yellow" if questions else ""
+    for entry in asked:
+        shapes = " ".join(str(list(place.kind.shape)) for place in entry.places)
+        yield "", f"{entry.name} {shapes}  {entry.places[0].question}", ""
+    for fact in draft.open_facts:
+        yield "", f"{fact}  which tensor shows it?", ""
     yield "left out", _tensors(count(draft.left_out)), ""
     for left in draft.left_out:
         yield "", f"{left.kind}  {left.why}", ""
@@ -112,5 +116,6 @@ def draft_json(drafted: Drafted) -> dict[str, Any]:
             for place in draft.asked
         ],
         "left_out": [{"tensors": left.kind.pattern, "expect": left.expect, "tie": left.tie} for left in draft.left_out],
+        "open_facts": list(draft.open_facts),
         "facts": list(draft.questions),
     }

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 QUESTION = "QUESTION"
 """What stands in a dialect file where only a person knows the answer; with it a file is not valid."""
+_OF_A_RULE = ("to", "ops")
 _WHAT = "this question is open: put one of the lines above it in its place"
 
 
@@ -20,7 +21,9 @@ def without_questions(problems: Sequence[Problem], tree: object) -> tuple[list[P
     """The problems that are none of open questions, and one problem for each open question."""
     asked = list(_marked(tree, ()))
     rest = [each for each in problems if not any(_about(each.path, path) for path in asked)]
-    return rest, [Problem(path, _WHAT) for path in asked]
+    # `to` and `ops` of one rule are answered together.
+    whole = {path[:-1] if path[-1] in _OF_A_RULE else path: path for path in reversed(asked)}
+    return rest, [Problem(path, _WHAT) for path in whole.values()]
 
 
 def _marked(tree: object, path: Path) -> Iterator[Path]:

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from ckpt2hf.dialects.draft.lexicon import Lexicon
     from ckpt2hf.dialects.draft.views import View
 
+_SHOWN = 3
+"""Strange names that are told."""
 _DOUBT = 0.5
 """What likelihoods count for where not all parts of a block could be placed together."""
 
@@ -39,6 +41,7 @@ class BlockReading:
     @cached_property
     def all_kinds(self) -> tuple[Kind, ...]:
         """Every tensor, in kinds. Raises MappingError where no layers are counted."""
+        self._check_names()
         found, layers = kinds({name: ref.meta.shape for name, ref in self.checkpoint.tensors.items()})
         if not layers or not any(kind.variables and kind.whole for kind in found):
             raise MappingError(
@@ -50,6 +53,17 @@ class BlockReading:
                 ],
             )
         return found
+
+    def _check_names(self) -> None:
+        """Refuse names that would be read as patterns. Raises MappingError."""
+        strange = [name for name in self.checkpoint.tensors if set(name) & set("{}")]
+        if strange:
+            raise MappingError(
+                "a dialect file has no words for names with braces",
+                details=[repr(name) for name in strange[:_SHOWN]],
+                where=str(self.checkpoint.path),
+                remedies=["save the model's own state_dict"],
+            )
 
     @cached_property
     def buffers(self) -> tuple[LeftOut, ...]:

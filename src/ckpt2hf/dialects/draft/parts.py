@@ -119,6 +119,11 @@ class Draft:
         return tuple(place for place in self.places if not place.sure)
 
     @property
+    def open_facts(self) -> tuple[str, ...]:
+        """The facts that are a question in the file, because the tensors that show them are."""
+        return tuple(fact.name for fact in self.facts if fact.sources[0] == text(QUESTION))
+
+    @property
     def questions(self) -> tuple[str, ...]:
         """The facts that are a question when the checkpoint is converted."""
         return tuple(fact.name for fact in self.facts if fact.asked)

@@ -44,7 +44,7 @@ def _file(draft: Draft) -> Iterator[str]:
     yield from _facts(draft)
     made = entries(draft.places)
     written = [entry for table in ("modules", "tensors", "rule") for entry in made if entry.table == table]
-    numbers = {e.name: k for k, e in enumerate((e for e in written if not e.sure), 1 + _open_facts(draft))}
+    numbers = {e.name: k for k, e in enumerate((e for e in written if not e.sure), 1 + len(draft.open_facts))}
     for table in ("modules", "tensors"):
         if inside := [entry for entry in made if entry.table == table]:
             yield f"[layout.{table}]"
@@ -73,7 +73,7 @@ def _grouped(inside: list[Entry], numbers: dict[str, int]) -> Iterator[str]:
 
 
 def _header(draft: Draft) -> Iterator[str]:
-    asked = _open_facts(draft) + sum(not entry.sure for entry in entries(draft.places))
+    asked = len(draft.open_facts) + sum(not entry.sure for entry in entries(draft.places))
     many = "s" if asked > 1 else ""
     if asked:
         yield from _comment(
@@ -99,10 +99,6 @@ def _header(draft: Draft) -> Iterator[str]:
 
 def _comment(words: str) -> Iterator[str]:
     yield from (f"# {line}" for line in textwrap.wrap(words, _WIDTH, break_long_words=False, break_on_hyphens=False))
-
-
-def _open_facts(draft: Draft) -> int:
-    return sum(fact.sources[0] == text(QUESTION) for fact in draft.facts)
 
 
 def _facts(draft: Draft) -> Iterator[str]:
