@@ -10,6 +10,7 @@ from ckpt2hf.report import Report, VerdictReport
 from ckpt2hf.rewrites import Exactness
 from ckpt2hf.run import (
     REPORT,
+    Drafted,
     Progress,
     Request,
     Understanding,
@@ -17,6 +18,7 @@ from ckpt2hf.run import (
     convert,
     dialect,
     dialect_text,
+    draft,
     inspect,
     plan,
     prove,
@@ -29,6 +31,7 @@ __all__ = [
     "Checkpoint",
     "Ckpt2hfError",
     "DType",
+    "Drafted",
     "Exactness",
     "Level",
     "Plan",
@@ -43,6 +46,7 @@ __all__ = [
     "dialect",
     "dialect_text",
     "dialects",
+    "draft",
     "inspect",
     "open_checkpoint",
     "path_or_url",

@@ -37,6 +37,7 @@ def bare(cli: Callable, tmp_path: Path) -> Callable:
 
 def test_looking_needs_neither(bare: Callable, mini: Path, decided: tuple) -> None:
     assert bare("inspect", mini).code == 0
+    assert bare("inspect", mini, "--draft", "mine.toml").code == 0
     assert bare("plan", mini, *decided).code == 0
     assert bare("dialects").code == 0
 

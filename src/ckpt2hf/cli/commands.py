@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -12,7 +12,11 @@ from ckpt2hf.cli import options as o
 from ckpt2hf.cli.batch import batch, report
 from ckpt2hf.cli.console import OUT, show_json
 from ckpt2hf.cli.options import LevelName
+from ckpt2hf.errors import UsageError
 from ckpt2hf.sources import watched
+
+if TYPE_CHECKING:
+    from ckpt2hf.api import Request
 
 app = typer.Typer(
     name="ckpt2hf",
@@ -147,6 +151,8 @@ def inspect(
     sample_tokenizer: o.SampleTokenizer = None,
     sample_dtype: o.SampleDType = None,
     names: Annotated[bool, typer.Option("--names", help="List every tensor.")] = False,
+    draft: o.Draft = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace an existing file with the draft.")] = False,
     as_json: o.Json = False,
 ) -> None:
     """Show what is in a checkpoint, whose code may have saved it, and which facts are known or missing."""
@@ -156,12 +162,31 @@ def inspect(
 
     text = (sample, sample_tokenizer, sample_dtype)
     asked = o.request(path, dialect, facts, weights_key, sample=text)
+    if draft is not None:
+        _draft(asked, draft, force=force, as_json=as_json)
+        return
+    if force:
+        raise UsageError("--force needs --draft")
     with shown(quiet=as_json) as progress:
         found = inspect(asked, progress)
     if as_json:
         show_json(understanding_json(found))
     else:
         show_understanding(found, names=names)
+
+
+def _draft(asked: Request, out: Path, *, force: bool, as_json: bool) -> None:
+    """Write a first dialect file for a checkpoint, and say what is in it."""
+    from ckpt2hf.api import draft
+    from ckpt2hf.cli.show_draft import draft_json, show_draft
+
+    if asked.dialect is not None or asked.facts:
+        raise UsageError("--draft takes neither --dialect nor --set: it says what the file shows by itself")
+    drafted = draft(asked, out, force=force)
+    if as_json:
+        show_json(draft_json(drafted))
+    else:
+        show_draft(drafted)
 
 
 @app.command()

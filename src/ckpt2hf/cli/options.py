@@ -71,6 +71,15 @@ Facts = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="FIELD=VALUE", help="A fact the file does not show, e.g. heads=12. Repeatable."),
 ]
+Draft = Annotated[
+    Path | None,
+    typer.Option(
+        "--draft",
+        metavar="FILE.toml",
+        help="Write a first dialect file for names that no dialect knows.",
+        show_default=False,
+    ),
+]
 WeightsKey = Annotated[
     str | None,
     typer.Option(

@@ -42,6 +42,9 @@ def show_understanding(found: Understanding, *, names: bool) -> None:
         refusing = [each for each in found.fits if each.refuses]
         OUT.print("\n[bold]a codebase that cannot be converted[/]" if refusing else "\n[bold]no dialect fits[/]")
         rows(("", line, "") for line in told(refusing or found.fits))
+        if not refusing:
+            draft = f"ckpt2hf inspect {shlex.quote(str(found.checkpoint.path))} --draft mine.toml"
+            rows(("a draft" if k == 0 else "", line, "green") for k, line in enumerate(folded(draft, room())))
 
 
 def _file(at: Checkpoint) -> Iterator[tuple[str, str, str]]:

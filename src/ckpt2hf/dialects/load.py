@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import ValidationError
 
 from ckpt2hf.dialects import families
+from ckpt2hf.dialects.open_questions import without_questions
 from ckpt2hf.dialects.own_file import SUFFIX, own_file, read_file
 from ckpt2hf.dialects.problem import Problem
 from ckpt2hf.dialects.schema import Dialect
@@ -80,8 +81,11 @@ def _own(path: Path, targets: Collection[str]) -> Dialect:
     file = read_file(path)
     try:
         tree = _tree(file)
-        if problems := _problems(tree, targets):
-            raise _refused(file, problems)
+        problems, questions = without_questions(_problems(tree, targets), tree)
+        if questions and not problems:
+            raise _unfinished(file, questions)
+        if problems:
+            raise _refused(file, [*problems, *questions])
         return Dialect.model_validate(tree).read_from(file)
     except RecursionError as error:
         raise UsageError(f"{path.name} is nested too deeply", where=str(path)) from error
@@ -116,16 +120,31 @@ def _problems(tree: dict[str, Any], targets: Collection[str]) -> list[Problem]:
 
 def _refused(file: DialectFile, problems: Sequence[Problem]) -> UsageError:
     """Every problem with its line, in the order of the file."""
+    return UsageError(
+        f"{file.path.name} is no valid dialect: {len(problems)} problem{'s' if len(problems) > 1 else ''}",
+        details=_told(file, problems),
+        where=str(file.path),
+        remedies=["ckpt2hf dialects show nanogpt   (a file that is valid)"],
+    )
+
+
+def _unfinished(file: DialectFile, questions: Sequence[Problem]) -> UsageError:
+    """A draft, sound as far as it goes: every open question with its line."""
+    return UsageError(
+        f"{file.path.name} is a draft with {len(questions)} open question{'s' if len(questions) > 1 else ''}",
+        details=_told(file, questions),
+        where=str(file.path),
+        remedies=["answer them in the file; docs/add-a-dialect.md shows how"],
+    )
+
+
+def _told(file: DialectFile, problems: Sequence[Problem]) -> list[str]:
+    """Problems with their lines, in the order of the file."""
     lines = toml_lines(file.text)
     told = sorted((lines.nearest(problem.path), written(problem.path), problem.what) for problem in problems)
     details = [f"{file.path.name}:{line}: {path}{': ' if path else ''}{what}" for line, path, what in told]
     more = len(details) - _SHOWN
-    return UsageError(
-        f"{file.path.name} is no valid dialect: {len(details)} problem{'s' if len(details) > 1 else ''}",
-        details=[*details[:_SHOWN], *([f"and {more} more"] if more > 0 else [])],
-        where=str(file.path),
-        remedies=["ckpt2hf dialects show nanogpt   (a file that is valid)"],
-    )
+    return [*details[:_SHOWN], *([f"and {more} more"] if more > 0 else [])]
 
 
 def _built_in(file: str, text: str) -> Dialect:

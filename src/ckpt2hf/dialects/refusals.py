@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import TYPE_CHECKING
 
 from ckpt2hf.dialects.fact import flag
@@ -35,7 +36,9 @@ def nothing_fits(checkpoint: Checkpoint, tried: Sequence[Fit], others: Sequence[
         return FactsError(what, details=details, where=where, remedies=remedies)
     own = tried[0].dialect.name if tried and tried[0].dialect.file else ""
     what = f"the tensors are not named as in dialect {own}" if own else "no dialect knows these tensor names"
-    return MappingError(what, details=details, where=where, remedies=[f"ckpt2hf inspect {checkpoint.path} --names"])
+    look = f"ckpt2hf inspect {shlex.quote(str(checkpoint.path))}"
+    draft = [] if own else [f"{look} --draft mine.toml   (a dialect file of your own: docs/add-a-dialect.md)"]
+    return MappingError(what, details=details, where=where, remedies=[f"{look} --names", *draft])
 
 
 def refused(checkpoint: Checkpoint, fit: Fit) -> UnsupportedError:

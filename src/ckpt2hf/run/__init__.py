@@ -2,6 +2,7 @@
 
 from ckpt2hf.run.convert import REPORT, convert
 from ckpt2hf.run.dialect_file import dialect, dialect_text
+from ckpt2hf.run.drafting import Drafted, draft
 from ckpt2hf.run.needs import Needs, needs, too_large
 from ckpt2hf.run.prove import prove
 from ckpt2hf.run.request import Progress, Request, Silence, Writing
@@ -9,6 +10,7 @@ from ckpt2hf.run.understand import Understanding, inspect, plan
 
 __all__ = [
     "REPORT",
+    "Drafted",
     "Needs",
     "Progress",
     "Request",
@@ -18,6 +20,7 @@ __all__ = [
     "convert",
     "dialect",
     "dialect_text",
+    "draft",
     "inspect",
     "needs",
     "plan",
