@@ -29,6 +29,9 @@ HEADINGS = {
     "OpEntry": "An op, in `ops` of a rule",
     "TieEntry": "`[[layout.tie]]`",
     "DropEntry": "`[[layout.drop]]`",
+    "SaveEntry": "`[layout.save]`",
+    "FieldEntry": "A field, in `fields` of `save`",
+    "OptimizerEntry": "An optimizer, in `save`",
 }
 """What each table is called in a file, in the order of reading; others follow."""
 TAKES = {
@@ -40,6 +43,9 @@ TAKES = {
     "Paths": "a path, or a list of paths",
     "bool | int | float | str": "a value",
     "tuple[str, ...]": "a list of words",
+    "tuple[float, float]": "a list of two numbers",
+    "dict[str, bool | int | float]": "a table",
+    "dict[str, FieldEntry]": "a table",
     "tuple[str, str]": "a list of two facts",
     "tuple[PatternText, PatternText]": "a list of two names",
     "tuple[Patterns, ...]": "a list of lists of names",

@@ -4,20 +4,24 @@ from ckpt2hf.checkpoints import Checkpoint, open_checkpoint
 from ckpt2hf.dialects import dialects
 from ckpt2hf.errors import Ckpt2hfError
 from ckpt2hf.output import WeightFormat
-from ckpt2hf.plan import Plan
+from ckpt2hf.plan import BackPlan, Plan
 from ckpt2hf.remote import path_or_url
-from ckpt2hf.report import Report, VerdictReport
+from ckpt2hf.report import BackReport, Report, VerdictReport
 from ckpt2hf.run import (
     REPORT,
+    BackRequest,
+    BackWriting,
     Progress,
     Request,
     Understanding,
     Writing,
     convert,
+    convert_back,
     dialect,
     dialect_text,
     inspect,
     plan,
+    plan_back,
     prove,
 )
 from ckpt2hf.tensors import DType
@@ -25,6 +29,10 @@ from ckpt2hf.verify import Level
 
 __all__ = [
     "REPORT",
+    "BackPlan",
+    "BackReport",
+    "BackRequest",
+    "BackWriting",
     "Checkpoint",
     "Ckpt2hfError",
     "DType",
@@ -38,6 +46,7 @@ __all__ = [
     "WeightFormat",
     "Writing",
     "convert",
+    "convert_back",
     "dialect",
     "dialect_text",
     "dialects",
@@ -45,5 +54,6 @@ __all__ = [
     "open_checkpoint",
     "path_or_url",
     "plan",
+    "plan_back",
     "prove",
 ]

@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 def torch_file(path: Path, metas: Mapping[str, Meta], content: Content | None = None) -> WeightFile:
     """Where everything lies in the file at `path`, the tensors in the given order.
 
-    `content` is what the file holds besides. Equal names and types give equal bytes: dates are fixed, and the serialization id comes from the pickle.
+    `content` is what the file holds besides. Equal names and types give equal bytes: dates are fixed, and the
+    serialization id comes from the pickle.
     """
     pickled = state_dict_pickle(metas, content)
     identity = int.from_bytes(hashlib.sha256(pickled).digest()) % 10**40

@@ -1,4 +1,4 @@
-"""A Hugging Face directory's `config.json` as the facts of a spec: the target it names, and every field with its origin."""
+"""A Hugging Face directory's `config.json` as the facts of a spec, and the target it names."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""RoPE and sliding layers in a `config.json`, in the spellings of transformers 4 (`rope_theta`) and 5 (`rope_parameters`)."""
+"""RoPE and sliding layers in a `config.json`, as transformers 4 (`rope_theta`) and 5 (`rope_parameters`) spell them."""
 
 from __future__ import annotations
 

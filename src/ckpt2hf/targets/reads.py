@@ -168,6 +168,8 @@ def gemma3(s: Settings) -> Facts:
 
 def olmo3(s: Settings) -> Facts:
     """Olmo3Config."""
+    if s.at("rope_theta", "rope_parameters") is None:
+        s.refused.append("rope_theta is not said, and releases of transformers differ about it")
     found = _alike(s, _sized(50304, 4096, 32, 32, 11008, 2048))
     layers = layer_types(s, found["layers"].value, 4, 4096)
     return {

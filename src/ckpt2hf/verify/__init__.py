@@ -1,5 +1,6 @@
 """Proofs that a written directory computes what the checkpoint computes. Importing this imports no torch."""
 
+from ckpt2hf.verify.back import verify_back
 from ckpt2hf.verify.health import Finding, Severity, health
 from ckpt2hf.verify.left_out import prove_left_out
 from ckpt2hf.verify.levels import Level, require, verify, warm_up
@@ -18,5 +19,6 @@ __all__ = [
     "prove_left_out",
     "require",
     "verify",
+    "verify_back",
     "warm_up",
 ]
