@@ -8,11 +8,16 @@ from typing import Annotated
 import typer
 
 from ckpt2hf import __version__
+from ckpt2hf.cli import backwards
 from ckpt2hf.cli import options as o
 from ckpt2hf.cli.batch import batch, report
 from ckpt2hf.cli.console import OUT, show_json
 from ckpt2hf.cli.options import LevelName
+from ckpt2hf.errors import UsageError
 from ckpt2hf.sources import watched
+
+FORMATS = "safetensors,bin"
+"""Every kind of weight file."""
 
 app = typer.Typer(
     name="ckpt2hf",
@@ -53,7 +58,7 @@ def convert(
     reference: o.Reference = None,
     reference_args: o.ReferenceArgs = None,
     dtype: o.DTypeName = None,
-    formats: Annotated[str, typer.Option("--formats", help="Which weight files to write.")] = "safetensors,bin",
+    formats: Annotated[str, typer.Option("--formats", help="Which weight files to write.")] = FORMATS,
     max_shard_size: Annotated[
         str | None, typer.Option("--max-shard-size", metavar="SIZE", help="Split above, e.g. 5GB.", show_default=False)
     ] = None,
@@ -64,10 +69,39 @@ def convert(
     ] = False,
     threads: o.Threads = 0,
     scratch: o.Scratch = None,
+    to_dialect: o.ToDialect = None,
+    to_layout: o.ToLayout = None,
+    report_file: o.ReportFile = None,
     as_json: o.Json = False,
     quiet: o.Quiet = False,
 ) -> None:
     """Convert a checkpoint and prove the result. Nothing is left behind unless the proof holds."""
+    others = {
+        "--dialect": dialect,
+        "--weights-key": weights_key,
+        "--reference": reference,
+        "--reference-args": reference_args,
+        "--dtype": dtype,
+        "--formats": formats != FORMATS,
+        "--max-shard-size": max_shard_size,
+        "--scratch": scratch,
+    }
+    if back := backwards.request(path, to_dialect, to_layout, facts, others):
+        from ckpt2hf.api import BackWriting, Level
+
+        making = BackWriting(
+            out=out,
+            report=report_file,
+            level=Level(verify_.value),
+            force=force,
+            allow_nonfinite=allow_nonfinite,
+            workers=o.workers(threads),
+        )
+        if not backwards.convert(back, making, as_json=as_json, quiet=quiet):
+            raise typer.Exit(1)
+        return
+    if report_file:
+        raise UsageError("--report needs --to-dialect; a directory holds its own report, conversion.json")
     with watched(path) as sources:  # hashing begins while everything else is still being imported
         from ckpt2hf.api import Level, Writing, convert
         from ckpt2hf.cli.progress import shown
@@ -108,9 +142,21 @@ def plan(
     reference: o.Reference = None,
     reference_args: o.ReferenceArgs = None,
     dtype: o.DTypeName = None,
+    to_dialect: o.ToDialect = None,
+    to_layout: o.ToLayout = None,
     as_json: o.Json = False,
 ) -> None:
     """Show what `convert` would do, tensor by tensor, without writing anything."""
+    others = {
+        "--dialect": dialect,
+        "--weights-key": weights_key,
+        "--reference": reference,
+        "--reference-args": reference_args,
+        "--dtype": dtype,
+    }
+    if back := backwards.request(path, to_dialect, to_layout, facts, others):
+        backwards.plan(back, as_json=as_json)
+        return
     from ckpt2hf.api import plan
     from ckpt2hf.cli.show_plan import plan_json, show_plan
 

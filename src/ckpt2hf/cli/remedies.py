@@ -11,7 +11,18 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
 _ONCE = frozenset(
-    {"--dialect", "--weights-key", "--reference", "--dtype", "--formats", "--max-shard-size", "--verify", "--level"}
+    {
+        "--to-layout",
+        "--to-dialect",
+        "--dialect",
+        "--weights-key",
+        "--reference",
+        "--dtype",
+        "--formats",
+        "--max-shard-size",
+        "--verify",
+        "--level",
+    }
 )
 """Options that are given at most once: a new value takes the place of the old one."""
 _SWITCHES = frozenset({"--force", "--allow-nonfinite"})

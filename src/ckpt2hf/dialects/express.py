@@ -1,4 +1,4 @@
-"""Whether a layout can express a model: its file, if it were written, is read as the layout reads files, and compared."""
+"""Whether a layout can express a model: the file it would be is read as the layout reads files, and compared."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def express(
     except (UnsoundRuleError, MappingError, UnsupportedError) as error:
         return Expressed(None, (*_never(layout, spec), Mismatch("", error.what)), {})
     read = read_as(layout, file.checkpoint(), spec, said)
-    found = [*_never(layout, spec), *_apart(read.resolution, spec), *_unanswerable(layout, read)]
+    found = [*_never(layout, spec), *_one(layout, file), *_apart(read.resolution, spec), *_unanswerable(layout, read)]
     held = {slot for made in file.links for slot in made.slots}
     found += [Mismatch("", f"there is no name for {slot}") for slot in collapse(set(slots_of(spec)) - held)]
     found += [Mismatch("", reason) for reason in fit(dialect, layout, file.checkpoint()).misfits if not found]
@@ -95,6 +95,16 @@ def _never(layout: Layout, spec: ModelSpec) -> Iterator[Mismatch]:
         wanted = dims[value] if isinstance(value, str) and value in dims else parse_field(name, value)
         if (found := getattr(spec, name)) != wanted:
             yield Mismatch(name, f"{name} is {_shown(found)}; this code always has {_shown(wanted)}", wanted)
+
+
+def _one(layout: Layout, file: Unwritten) -> Iterator[Mismatch]:
+    """Two tensors of the file that are one in the code."""
+    slots = {name: made.slots[0] for made in file.links for name in made.names}
+    for tie in layout.tie:
+        for name in slots if not tie.apart else ():
+            if (values := tie.name.match(name)) is not None and (holder := tie.same_as.format(values)) in slots:
+                field = "tied" if slots[name] == "head.weight" else ""
+                yield Mismatch(field, f"{name} and {holder} are one tensor in this code, and two in this model")
 
 
 def _apart(resolution: Resolution, spec: ModelSpec) -> Iterator[Mismatch]:

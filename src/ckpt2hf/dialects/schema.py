@@ -11,6 +11,7 @@ from ckpt2hf.dialects.fact_problems import fact_problems
 from ckpt2hf.dialects.fact_source import FactSource, FactSources, Paths, Patterns, PatternText, Table
 from ckpt2hf.dialects.families import FAMILIES
 from ckpt2hf.dialects.problem import Problem, ProblemsError
+from ckpt2hf.dialects.saving import SaveEntry
 from ckpt2hf.naming import (
     DealTemplate,
     Drop,
@@ -157,6 +158,9 @@ class TieEntry(Table):
     """The name that has a rule."""
     write: bool = True
     """Whether the code's own files have this name, too, so that a checkpoint that is made for it needs it."""
+    apart: bool = False
+    """Whether the code keeps both in memory of their own. If not, they are one tensor there, and a checkpoint that is made
+    for it cannot hold two: the one that is loaded last would win, without a word."""
 
 
 class DropEntry(Table):
@@ -173,46 +177,6 @@ class DropEntry(Table):
     """Its lengths, in words; without them it has those of what it is, such as `context` twice for a mask."""
     dtype: str | None = None
     """Its type, such as `bool`, if it is not float32 (int64 for positions)."""
-
-
-class FieldEntry(Table):
-    """What stands at one path of the file: exactly one word."""
-
-    fact: str | None = None
-    """The value of this fact, or of a length."""
-    const: bool | int | float | str | None = None
-    """Always this value."""
-
-    @model_validator(mode="after")
-    def _one_kind(self) -> Self:
-        if (self.fact is None) == (self.const is None):
-            raise ValueError("a field is exactly one of fact, const")
-        return self
-
-
-class OptimizerEntry(Table):
-    """An AdamW that has not taken a step, of two groups: matrices, and vectors, which do not decay."""
-
-    key: str = "optimizer"
-    """Where it stands in the file."""
-    settings: dict[str, bool | int | float]
-    """What both groups say; `weight_decay` is that of the matrices."""
-    betas: tuple[float, float]
-    """The two of Adam."""
-
-
-class SaveEntry(Table):
-    """How the training code's own files look, for a checkpoint that is made for it. Without it: a bare state dict."""
-
-    weights: str = ""
-    """The path of the state dict in the file; a bare state dict without it."""
-    fields: dict[str, FieldEntry] = Field(default_factory=dict)
-    """What else the code reads from the file, by path: `"model_args.n_layer" = { fact = "layers" }`."""
-    optimizer: OptimizerEntry | None = None
-    """The state of an optimizer that the code insists on when it goes on training."""
-    always: dict[str, bool | int | float | str] = Field(default_factory=dict)
-    """Facts of every model that the code can make, where reading knows more: a bias that is never left out. A length
-    may be given as the word of another."""
 
 
 class Layout(Table):

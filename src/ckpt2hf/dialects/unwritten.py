@@ -15,7 +15,8 @@ from ckpt2hf.naming import link, names_of, to_names
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from ckpt2hf.dialects.schema import Layout, SaveEntry
+    from ckpt2hf.dialects.saving import SaveEntry
+    from ckpt2hf.dialects.schema import Layout
     from ckpt2hf.ir import ModelSpec
     from ckpt2hf.naming import Link
     from ckpt2hf.ops import Mosaic

@@ -144,7 +144,8 @@ def _chosen(dialect: Dialect, layout: str | None, where: str) -> list[Layout]:
 
 def _turned(dialect: Dialect, layout: Layout, model: _Model, said: Mapping[str, Fact]) -> _Turned:
     """The model turned towards a layout: without biases of zero if the code can do without them, else with them."""
-    starts = dict.fromkeys([without_zero_biases(model.spec, model.slots), ()])
+    without = without_zero_biases(model.spec, model.slots)
+    starts: list[tuple[Rewritten, ...]] = [without, ()] if without else [()]
     kept = {name for name, fact in said.items() if fact.value is True}
     tried = [
         _solved(dialect, layout, model, start, said)

@@ -118,13 +118,18 @@ def convert_back(request: BackRequest, writing: BackWriting, progress: Progress 
                     digests=digests,
                     seconds=round(time.perf_counter() - started, 3),
                 )
-                report = build_back_report(plan, outcome)
-                if not verdict.proved:
-                    raise _Unproved(report)
+                report = _proved(build_back_report(plan, outcome))
             if writing.report is not None:
                 write_json(writing.report, report.lasting())
     except _Unproved as unproved:
         return unproved.report
+    return report
+
+
+def _proved(report: BackReport) -> BackReport:
+    """The report. Raises _Unproved for a negative verdict."""
+    if not report.verdict.proved:
+        raise _Unproved(report)
     return report
 
 
