@@ -1,4 +1,4 @@
-"""Hugging Face directories to turn back: converted golden cases, and models that transformers itself makes and saves."""
+"""Hugging Face directories to turn back: converted golden cases, and models that transformers makes and saves."""
 
 from __future__ import annotations
 

@@ -39,8 +39,11 @@ THETAS = st.sampled_from([1e4, 5e5, 1e6, 12345.0])
 @st.composite
 def specs(draw: st.DrawFn, known: Target) -> ModelSpec:
     """A random spec that the target accepts."""
-    values: dict[str, Any] = {need.field: draw(st.sampled_from(need.allowed)) for need in (*known.neutral, *known.requires)
-                              if isinstance(need, Requirement)}
+    values: dict[str, Any] = {
+        need.field: draw(st.sampled_from(need.allowed))
+        for need in (*known.neutral, *known.requires)
+        if isinstance(need, Requirement)
+    }
     kv, groups, half = draw(SIZES), draw(SIZES), draw(SIZES)
     heads, head_dim, vocab = kv * groups, 2 * half, draw(st.integers(1, 999))
     filled = known.id in ("gpt2", "openai-gpt")
@@ -64,7 +67,8 @@ def specs(draw: st.DrawFn, known: Target) -> ModelSpec:
         "rope_scaling": RopeScaling(draw(st.sampled_from(["none", "linear:4", "llama3:8,1,4,64"]))),
         "layer_pattern": LayerPattern(pattern), "sliding_window": draw(SIZES) if "s" in pattern else 0,
         "attention_scale": Factor(draw(st.sampled_from(["head_dim**-0.5", "d_model**-0.5", "0.25", "0.3"]))),
-        "logit_softcap": draw(st.sampled_from([0.0, 30.0])), "logit_scale": Factor(draw(st.sampled_from(["1", "0.0625"]))),
+        "logit_softcap": draw(st.sampled_from([0.0, 30.0])),
+        "logit_scale": Factor(draw(st.sampled_from(["1", "0.0625"]))),
         "experts": 8, "experts_per_token": draw(SIZES),
     }  # fmt: skip
     values |= {name: value for name, value in free.items() if name in known.expresses and name not in values}
@@ -114,8 +118,7 @@ def test_transformers_5_spells_it_otherwise_and_means_the_same(python_5x: Path) 
         new = read_config(known, configs[known.id], "here")
         old = read_config(known, NEEDED.get(known.id, {}), "here")
         apart = [name for name in FIELDS if new[name].value != old[name].value]
-        # The base of sliding layers has a setting of its own since 5.0 in OLMo 3, too.
-        assert apart in ([], ["rope_local_theta"] if known.id == "olmo3" else []), known.id
+        assert not apart, known.id
 
 
 LLAMA3 = {"rope_type": "llama3", "factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0}

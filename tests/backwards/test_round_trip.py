@@ -104,8 +104,9 @@ def test_the_function_is_proved(name: str, converted: Converted, back: Back) -> 
     assert {"float32 logits", "float64 logits", "greedy generation"} <= {c.name for c in report.verdict.checks}
 
 
-def test_a_power_of_two_in_the_attention_scale_comes_back(converted: Converted, back: Back, models: Any,
-                                                          tmp_path: Path) -> None:
+def test_a_power_of_two_in_the_attention_scale_comes_back(
+    converted: Converted, back: Back, models: Any, tmp_path: Path
+) -> None:
     """Four heads: what moves into q is a half, which loses no bit, so the code of day 14 gets its own numbers back."""
     del converted
     model = models.loud(models.Lecture("gelu", "d_model", heads=4))

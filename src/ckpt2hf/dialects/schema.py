@@ -159,8 +159,8 @@ class TieEntry(Table):
     write: bool = True
     """Whether the code's own files have this name, too, so that a checkpoint that is made for it needs it."""
     apart: bool = False
-    """Whether the code keeps both in memory of their own. If not, they are one tensor there, and a checkpoint that is made
-    for it cannot hold two: the one that is loaded last would win, without a word."""
+    """Whether the code keeps both in memory of their own. If not, they are one tensor there, and a checkpoint that is
+    made for it cannot hold two: the one that is loaded last would win, without a word."""
 
 
 class DropEntry(Table):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -21,6 +22,7 @@ from ckpt2hf.sources import watched
 from ckpt2hf.verify import Level, prove_left_out, require, verify_back, warm_up
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from ckpt2hf.checkpoints import Checkpoint
@@ -48,7 +50,7 @@ class BackWriting:
 
     out: Path
     report: Path | None = None
-    """Where the report goes, if anywhere."""
+    """Where the report goes, if anywhere; it appears and fails together with the checkpoint."""
     level: Level = Level.LOGITS
     force: bool = False
     allow_nonfinite: bool = False
@@ -67,10 +69,10 @@ def plan_back(request: BackRequest) -> BackPlan:
     said = said_on_command_line(request.facts)
     if said.token_ids:
         raise UsageError(f"a checkpoint has no place for {', '.join(said.token_ids)}")
-    checkpoint, _ = _opened(request.source)
     with named(request.dialect) as dialect:
         if dialect is None:
             raise TypeError("a request without a dialect")
+        checkpoint, _ = _opened(request.source)
         return make_back_plan(checkpoint, dialect, request.layout, said.facts)
 
 
@@ -92,7 +94,7 @@ def convert_back(request: BackRequest, writing: BackWriting, progress: Progress 
     try:
         with watched(request.source) as sources:
             sources.watch(plan.checkpoint.files)
-            with new_file(writing.out, force=writing.force) as file:
+            with _undone(writing.report), new_file(writing.out, force=writing.force) as file:
                 left_out = prove_left_out(plan)
                 told.phase("write", plan.nbytes)
                 content = Content(plan.file.weights, plan.file.beside, plan.file.same)
@@ -119,11 +121,23 @@ def convert_back(request: BackRequest, writing: BackWriting, progress: Progress 
                     seconds=round(time.perf_counter() - started, 3),
                 )
                 report = _proved(build_back_report(plan, outcome))
-            if writing.report is not None:
-                write_json(writing.report, report.lasting())
+                if writing.report is not None:
+                    write_json(writing.report, report.lasting())
     except _Unproved as unproved:
         return unproved.report
     return report
+
+
+@contextmanager
+def _undone(report: Path | None) -> Iterator[None]:
+    """If the body raises, a report that was not there before is gone again."""
+    was_there = report is None or report.exists()
+    try:
+        yield
+    except BaseException:
+        if report is not None and not was_there:
+            report.unlink(missing_ok=True)
+        raise
 
 
 def _proved(report: BackReport) -> BackReport:
@@ -164,3 +178,6 @@ def _refuse_places(request: BackRequest, writing: BackWriting) -> None:
         raise UsageError("the output would replace the model", where=f"{source} -> {out}", remedies=["another -o"])
     if writing.report and writing.report.resolve() == out:
         raise UsageError("--report and -o name the same file", where=str(out))
+    if writing.report and writing.report.exists() and not writing.force:
+        remedies = ["--force   to replace it, or choose another --report"]
+        raise UsageError(f"{writing.report} exists", where=str(writing.report), remedies=remedies)
