@@ -38,9 +38,10 @@ class Buffer:
 
 def buffer(entry: DropEntry, spec: ModelSpec) -> Buffer:
     """What the code would have registered. Raises UnsupportedError for a model that has no such thing."""
-    made = _MADE[entry.expect](spec)
+    make = _MADE.get(entry.expect)
+    made = make(spec) if make else None
     if made is None:
-        raise UnsupportedError(f"{entry.name} is a {entry.expect.value}, and this model has no RoPE to make one of")
+        raise UnsupportedError(f"{entry.name} is a {entry.expect.value}, which cannot be made for this model")
     dims = spec.dims()
     shape = tuple(dims[word] for word in entry.shape) or made.shape
     dtype = DType.from_torch(entry.dtype) if entry.dtype else _TYPES.get(entry.expect, DType.F32)

@@ -169,8 +169,8 @@ class DropEntry(Table):
     name: PatternText
     """The tensor."""
     expect: Expectation
-    """What it is proved to be: a mask (`causal_mask`, `future_mask`, `additive_mask`, `masked_score`), `position_ids`, or
-    tables of RoPE (`rope_frequencies`, `rope_angles`, `rope_cosines`, `rope_sines`)."""
+    """What it is proved to be: `causal_mask`, `future_mask`, `additive_mask`, `masked_score`, `position_ids`,
+    `rope_frequencies`, `rope_angles`, `rope_cosines` or `rope_sines`."""
     write: bool = True
     """Whether the code as it is now keeps it with the weights, so that a checkpoint that is made for it needs it."""
     shape: tuple[str, ...] = ()

@@ -12,7 +12,8 @@ from ckpt2hf.naming import assign, to_slots
 from ckpt2hf.ops import Mosaic
 from ckpt2hf.plan.plan import BackPlan
 from ckpt2hf.rewrites import TURNS, without_zero_biases
-from ckpt2hf.targets import TARGETS, read_config, target_of
+from ckpt2hf.targets import TARGETS
+from ckpt2hf.targets.read import read_config, target_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -21,7 +22,8 @@ if TYPE_CHECKING:
     from ckpt2hf.dialects import Dialect, Expressed, Fact, Layout
     from ckpt2hf.naming import Assignment, Naming
     from ckpt2hf.rewrites import Rewritten
-    from ckpt2hf.targets import Said, Target
+    from ckpt2hf.targets import Target
+    from ckpt2hf.targets.settings import Said
 
 _LAST_TURN = 32
 """Turns that are tried; each solves a field, so that far fewer do."""

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from ckpt2hf.naming import Assignment, Link
     from ckpt2hf.ops import Mosaic
     from ckpt2hf.rewrites import Rewritten
-    from ckpt2hf.targets import Said, Target
+    from ckpt2hf.targets import Target
+    from ckpt2hf.targets.settings import Said
     from ckpt2hf.tensors import DType, Readable
 
 

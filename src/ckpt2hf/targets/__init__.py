@@ -5,8 +5,6 @@ from ckpt2hf.targets.gpt2 import GPT2
 from ckpt2hf.targets.llama import LLAMA
 from ckpt2hf.targets.openai_gpt import OPENAI_GPT
 from ckpt2hf.targets.qwen3 import QWEN3, QWEN3_MOE
-from ckpt2hf.targets.read import read_config, target_of
-from ckpt2hf.targets.settings import Said
 from ckpt2hf.targets.target import Problem, Relation, Requirement, Target, Together
 from ckpt2hf.targets.windowed import COHERE2, GEMMA3, OLMO3
 
@@ -28,10 +26,7 @@ __all__ = [
     "Problem",
     "Relation",
     "Requirement",
-    "Said",
     "Target",
     "Together",
-    "read_config",
     "target",
-    "target_of",
 ]

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 from ckpt2hf.ir import Activation, Norm, NormPlacement, Position
 from ckpt2hf.naming import Drop, Expectation, Naming, SplitTemplate, Tie, TransposeTemplate, pattern
-from ckpt2hf.targets import reads
 from ckpt2hf.targets.target import Relation, Requirement, Target, rule, same
 
 if TYPE_CHECKING:
@@ -104,7 +103,6 @@ GPT2 = Target(
     ),
     naming=_NAMING,
     config=_config,
-    read=reads.gpt2,
     modules={
         "embed": "transformer.drop",
         "layers.{i}.attn": "transformer.h.{i}.attn",

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 from ckpt2hf.ir import Mlp, Norm, NormPlacement, Position, RopeLayout
 from ckpt2hf.naming import Drop, Expectation, Naming, Tie, pattern
-from ckpt2hf.targets import reads
 from ckpt2hf.targets.gpt2 import ACTIVATIONS, SIZES
 from ckpt2hf.targets.target import Relation, Requirement, Target, Together, same
 
@@ -107,6 +106,5 @@ LLAMA = Target(
         drops=(FREQUENCIES,),
     ),
     config=_config,
-    read=reads.llama,
     modules=MODULES,
 )

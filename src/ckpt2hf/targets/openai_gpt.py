@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 from ckpt2hf.ir import Activation, Norm, NormPlacement, Position
 from ckpt2hf.naming import Drop, Expectation, Naming, SplitTemplate, Tie, TransposeTemplate, pattern
-from ckpt2hf.targets import reads
 from ckpt2hf.targets.gpt2 import SIZES
 from ckpt2hf.targets.target import Relation, Requirement, Target, rule, same
 
@@ -89,7 +88,6 @@ OPENAI_GPT = Target(
     ),
     naming=_NAMING,
     config=_config,
-    read=reads.openai_gpt,
     modules={
         "embed": "transformer.drop",
         "layers.{i}.attn": "transformer.h.{i}.attn",

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 from ckpt2hf.ir import QkNorm
 from ckpt2hf.naming import Naming
-from ckpt2hf.targets import reads
 from ckpt2hf.targets.gpt2 import SIZES
 from ckpt2hf.targets.llama import (
     ALIKE,
@@ -53,7 +52,6 @@ QWEN3 = Target(
     requires=(*ALIKE, PRE, BIASES, *HEAD_NORMS),
     naming=Naming(rules=(*_SHARED, *same(MLP, "weight")), ties=HEAD_TIE),
     config=lambda spec: {"model_type": "qwen3", **shared_config(spec), **_NO_WINDOW},
-    read=reads.qwen3,
     modules=MODULES,
 )
 
@@ -89,6 +87,5 @@ QWEN3_MOE = Target(
         ties=HEAD_TIE,
     ),
     config=_moe_config,
-    read=reads.qwen3_moe,
     modules=MODULES,
 )

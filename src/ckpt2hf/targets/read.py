@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from ckpt2hf.errors import BrokenPromiseError, UnsupportedError
 from ckpt2hf.ir import FIELDS
+from ckpt2hf.targets.reads import READERS
 from ckpt2hf.targets.settings import Said, Settings
 from ckpt2hf.targets.target import Requirement, Target
 
@@ -31,10 +32,11 @@ def target_of(config: Mapping[str, Any], targets: Sequence[Target], where: str) 
 
 def read_config(target: Target, config: Mapping[str, Any], where: str) -> dict[str, Said]:
     """Every field of the spec. Raises UnsupportedError naming all settings that a spec cannot say."""
-    if target.read is None:
+    read = READERS.get(target.id)
+    if read is None:
         raise UnsupportedError(f"directories of {target.hf_class} cannot be read yet", where=where)
     settings = Settings(config, target.hf_class)
-    found = target.read(settings)
+    found = read(settings)
     for need in target.requires:
         if isinstance(need, Requirement) and need.field not in found and len(need.allowed) == 1:
             found[need.field] = Said(need.allowed[0], f"{target.hf_class}: {need.why}", told=False)

@@ -11,6 +11,8 @@ from ckpt2hf.ir import Activation, Factor
 from ckpt2hf.targets.read_rope import layer_types, rope, windowed_rope
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
     from ckpt2hf.targets.settings import Said, Settings
 
     Facts = dict[str, Said]
@@ -196,6 +198,19 @@ def cohere2(s: Settings) -> Facts:
     }
 
 
+def nanochat(s: Settings) -> Facts:
+    """NanoChatConfig."""
+    found = _alike(s, _sized(50304, 768, 12, 6, 8192, 2048) | {"hidden_act": "relu2"})
+    uncapped = "final_logit_softcapping" in s.config and s.config["final_logit_softcapping"] is None
+    cap = s.follows(0.0, "final_logit_softcapping is null")
+    return {
+        **found,
+        **rope(s, 10000.0),
+        "norm_eps": s.said("norm_eps", "rms_norm_eps", 1e-6),
+        "logit_softcap": cap if uncapped else s.said("logit_softcap", "final_logit_softcapping", 15.0),
+    }
+
+
 def _sized(vocab: int, width: int, layers: int, heads: int, inner: int, context: int) -> dict[str, Any]:
     return {
         "vocab_size": vocab,
@@ -214,3 +229,17 @@ def _full(s: Settings) -> None:
     kinds = s.config.get("layer_types")
     if isinstance(kinds, list) and any(kind != "full_attention" for kind in kinds):
         s.refused.append(f"layer_types holds {sorted(set(map(str, kinds)))}: every layer has to see everything")
+
+
+READERS: Mapping[str, Callable[[Settings], Facts]] = {
+    "gpt2": gpt2,
+    "openai-gpt": openai_gpt,
+    "llama": llama,
+    "qwen3": qwen3,
+    "qwen3_moe": qwen3_moe,
+    "gemma3_text": gemma3,
+    "olmo3": olmo3,
+    "cohere2": cohere2,
+    "nanochat": nanochat,
+}
+"""By the id of the target: the fields that config.json says, or the class where it says nothing."""

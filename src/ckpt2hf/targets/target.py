@@ -15,7 +15,6 @@ if TYPE_CHECKING:
 
     from ckpt2hf.ir import ModelSpec
     from ckpt2hf.naming import Naming, OpTemplate
-    from ckpt2hf.targets.settings import Said, Settings
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,8 +93,6 @@ class Target:
     """The architecture's own part of config.json."""
     modules: Mapping[str, str]
     """Names of the reference forward's activations and the modules that compute them, `{i}` for the layer."""
-    read: Callable[[Settings], dict[str, Said]] | None = None
-    """The inverse of `config`: the fields that config.json says, or the class where it says nothing."""
     neutral: tuple[Requirement, ...] = field(init=False)
 
     def __post_init__(self) -> None:

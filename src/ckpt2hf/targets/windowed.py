@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 from ckpt2hf.ir import Factor, Mlp, Norm, NormPlacement, Position, QkNorm, RopeLayout
 from ckpt2hf.naming import Naming
-from ckpt2hf.targets import reads
 from ckpt2hf.targets.gpt2 import ACTIVATIONS, SIZES
 from ckpt2hf.targets.llama import ALIKE, ATTENTION, BIASES, ENDS, HEAD_TIE, MLP, MODULES, shared_config
 from ckpt2hf.targets.qwen3 import HEAD_NORMS, QK_NORMS
@@ -79,7 +78,6 @@ GEMMA3 = Target(
         ties=HEAD_TIE,
     ),
     config=_gemma3,
-    read=reads.gemma3,
     modules={name: path for name, path in MODULES.items() if name != "logits"},  # a softcap may follow the head
 )
 
@@ -116,7 +114,6 @@ OLMO3 = Target(
         "rope_theta": spec.rope_theta or spec.rope_local_theta,
         **_layer_types(spec),
     },
-    read=reads.olmo3,
     modules=MODULES,
 )
 
@@ -161,6 +158,5 @@ COHERE2 = Target(
         ties=HEAD_TIE,
     ),
     config=_cohere2,
-    read=reads.cohere2,
     modules={name: path for name, path in MODULES.items() if name != "logits"},  # a scale follows the head
 )
