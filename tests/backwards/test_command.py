@@ -39,7 +39,7 @@ def test_convert(converted: Converted, tmp_path: Path) -> None:
     assert report["second_names"] == {"lm_head.weight": "transformer.wte.weight"}
     assert {fact["origin"] for fact in report["facts"]} == {"side file", "class"}
     assert sorted(path.name for path in tmp_path.iterdir()) == ["back.json", "out"]
-    again = run(*words, cwd=tmp_path)
+    again = run(*words[:-2], cwd=tmp_path)
     assert again.returncode == 2
     assert f"{tmp_path / 'out' / 'ckpt.pt'} exists" in again.stderr
     assert "--force" in again.stderr

@@ -34,7 +34,7 @@ CONFIGS = {
 NEEDED = {"qwen3_moe": {"norm_topk_prob": True}, "olmo3": {"rope_theta": 5e5}}
 """What a configuration of these classes has to say: without it their defaults are refused.
 
-In transformers 5, an OLMo 3 that says only `rope_theta` has another base in its sliding layers, unless it is this one."""
+In transformers 5, an OLMo 3 that says only `rope_theta` has another base in its sliding layers, except for this one."""
 SIZES = st.integers(1, 6)
 THETAS = st.sampled_from([1e4, 5e5, 1e6, 12345.0])
 
