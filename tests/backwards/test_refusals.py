@@ -40,7 +40,7 @@ LLAMA = {
         ({"activation_function": "relu"}, "nanogpt", "activation is relu; here it is gelu"),
         ({"activation_function": "gelu"}, "build-nanogpt", "activation is gelu; here it is gelu_tanh"),
         ({"tie_word_embeddings": False}, "nanogpt", "lm_head.weight and transformer.wte.weight are one tensor"),
-        ({"tie_word_embeddings": True}, "mingpt", "tied = True"),
+        ({"tie_word_embeddings": True}, "mingpt", "GPT.__init__ makes lm_head and wte apart"),
         ({"layer_norm_epsilon": 1e-6}, "nanogpt", "norm_eps is 1e-06; here it is 1e-05"),
         ({"n_inner": 50}, "nanogpt", "d_ff is 50; this code always has 96"),
         ({"activation_function": "gelu"}, "az-course", "qkv_bias is true; this code always has false"),

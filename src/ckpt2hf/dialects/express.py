@@ -104,7 +104,8 @@ def _one(layout: Layout, file: Unwritten) -> Iterator[Mismatch]:
         for name in slots if not tie.apart else ():
             if (values := tie.name.match(name)) is not None and (holder := tie.same_as.format(values)) in slots:
                 field = "tied" if slots[name] == "head.weight" else ""
-                yield Mismatch(field, f"{name} and {holder} are one tensor in this code, and two in this model")
+                told = f"{name} and {holder} are one tensor in this code, and two in this model"
+                yield Mismatch(field, f"{told} (unless its tie says `apart`)")
 
 
 def _apart(resolution: Resolution, spec: ModelSpec) -> Iterator[Mismatch]:

@@ -83,6 +83,11 @@ class _Held:
         """What tells the bytes of its storage: the same, packed."""
         return self.part.meta
 
+    @property
+    def is_inflated(self) -> bool:
+        """Whether it repeats some numbers, which no file that is written here does."""
+        return False
+
     def read(self, box: Box) -> Array:
         """The elements of a box."""
         return self.part.read(box)
