@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import importlib
 import io
 import os
 import pickle
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 
     Converted = Callable[[str], tuple[Path, Report]]
 
+new_file_module = importlib.import_module("ckpt2hf.output.new_file")
 CALLS = [(os, "pwrite"), (os, "fsync"), (os, "open"), (os, "mkdir"), (os, "rename"), (os, "ftruncate"), (io, "open")]
 
 
@@ -128,6 +130,25 @@ def test_only_a_checkpoint_is_replaced_and_only_on_request(tmp_path: Path) -> No
     with pytest.raises(UsageError, match="symbolic link"):
         write(out, force=True)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["ckpt.pt"]
+
+
+def test_what_came_there_meanwhile_is_not_lost(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    out = tmp_path / "ckpt.pt"
+    monkeypatch.setattr(Path, "exists", lambda path: path != out and os.path.lexists(path))
+    out.write_bytes(b"PK somebody else's")
+    with pytest.raises(UsageError, match="exists"):
+        write(out)
+    assert out.read_bytes() == b"PK somebody else's"
+    assert [path.name for path in tmp_path.iterdir()] == ["ckpt.pt"]
+
+
+def test_a_file_system_without_links(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def unable(_self: Path, _target: Path) -> None:
+        raise OSError(errno.EPERM, os.strerror(errno.EPERM))
+
+    monkeypatch.setattr(Path, "hardlink_to", unable)
+    write(tmp_path / "ckpt.pt")
+    assert [path.name for path in tmp_path.iterdir()] == ["ckpt.pt"]
 
 
 KILLED = """
@@ -254,7 +275,7 @@ def test_a_report_stays_only_with_its_checkpoint(
     asked = BackRequest(source=converted("nanogpt_bias")[0], dialect="nanogpt")
     making = BackWriting(out=tmp_path / "ckpt.pt", report=tmp_path / "back.json", level=Level.BYTES)
     with monkeypatch.context() as patch:
-        patch.setattr(Path, "rename", FailsAt(Path.rename, 0, errno.EIO))
+        patch.setattr(new_file_module, "sync", FailsAt(new_file_module.sync, 1, errno.EIO))
         with pytest.raises(OutputError):
             convert_back(asked, making)
     assert list(tmp_path.iterdir()) == []

@@ -68,7 +68,7 @@ def _publish(made: Path, place: Path) -> None:
     """Gives the finished file its name, for good. Raises OSError, and then `place` is as it was."""
     old = replace_directory(made, place) if place.exists() else None
     if old is None:
-        made.rename(place)
+        _move(made, place)
     try:
         sync(place.parent)
     except BaseException:
@@ -79,3 +79,15 @@ def _publish(made: Path, place: Path) -> None:
         raise
     if old is not None:
         old.unlink(missing_ok=True)
+
+
+def _move(made: Path, place: Path) -> None:
+    """Like a rename, but what came to that place a moment ago is not lost, where the file system can tell."""
+    try:
+        place.hardlink_to(made)
+    except FileExistsError as error:
+        raise UsageError(f"{place} exists", where=str(place), remedies=["--force   to replace it"]) from error
+    except OSError:  # a file system that knows no links
+        made.rename(place)
+    else:
+        made.unlink()
