@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from typer.models import OptionInfo
 
+import ckpt2hf.dialects.saving
 import ckpt2hf.dialects.schema
 import ckpt2hf.errors
 import ckpt2hf.ir.spec
@@ -70,9 +71,7 @@ def pages() -> dict[str, str]:
         "README.md": dialect_rows,
         "docs/batch-report.md": batch_report,
         "docs/cli.md": commands,
-        "docs/dialect-file.md": lambda: vocabulary(
-            {**field_docs(ckpt2hf.dialects.schema), **field_docs(ckpt2hf.dialects.fact_source)}
-        ),
+        "docs/dialect-file.md": dialect_file,
         "docs/dialects.md": every_dialect,
         "docs/errors.md": errors,
         "docs/facts.md": facts,
@@ -218,7 +217,8 @@ def member_docs(kind: type[Enum]) -> list[tuple[str, str]]:
 
 def dialect_file() -> str:
     """Every word of a dialect file."""
-    return vocabulary({**field_docs(ckpt2hf.dialects.schema), **field_docs(ckpt2hf.dialects.fact_source)})
+    kinds = (ckpt2hf.dialects.schema, ckpt2hf.dialects.fact_source, ckpt2hf.dialects.saving)
+    return vocabulary({name: doc for module in kinds for name, doc in field_docs(module).items()})
 
 
 # --- facts

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from ckpt2hf.dialects import fact_source, schema
+from ckpt2hf.dialects import fact_source, saving, schema
 from ckpt2hf.dialects.fact_source import SOURCES
 from ckpt2hf.ir.samples import samples
 from ckpt2hf.naming import slot_families
@@ -29,6 +29,9 @@ HEADINGS = {
     "OpEntry": "An op, in `ops` of a rule",
     "TieEntry": "`[[layout.tie]]`",
     "DropEntry": "`[[layout.drop]]`",
+    "SaveEntry": "`[layout.save]`",
+    "FieldEntry": "A field, in `fields` of `save`",
+    "OptimizerEntry": "An optimizer, in `save`",
 }
 """What each table is called in a file, in the order of reading; others follow."""
 TAKES = {
@@ -40,6 +43,9 @@ TAKES = {
     "Paths": "a path, or a list of paths",
     "bool | int | float | str": "a value",
     "tuple[str, ...]": "a list of words",
+    "tuple[float, float]": "a list of two numbers",
+    "dict[str, bool | int | float]": "a table",
+    "dict[str, FieldEntry]": "a table",
     "tuple[str, str]": "a list of two facts",
     "tuple[PatternText, PatternText]": "a list of two names",
     "tuple[Patterns, ...]": "a list of lists of names",
@@ -52,7 +58,7 @@ TAKES = {
 """What is written, by the annotation; a table or a list of tables has a part of the page to itself."""
 
 
-KNOWN = {**vars(fact_source), **vars(schema)}
+KNOWN = {**vars(fact_source), **vars(saving), **vars(schema)}
 """Everything that may stand in an annotation, by name."""
 
 

@@ -4,23 +4,27 @@ from ckpt2hf.checkpoints import Checkpoint, open_checkpoint
 from ckpt2hf.dialects import dialects
 from ckpt2hf.errors import Ckpt2hfError
 from ckpt2hf.output import WeightFormat
-from ckpt2hf.plan import Plan
+from ckpt2hf.plan import BackPlan, Plan
 from ckpt2hf.remote import path_or_url
-from ckpt2hf.report import Report, VerdictReport
+from ckpt2hf.report import BackReport, Report, VerdictReport
 from ckpt2hf.rewrites import Exactness
 from ckpt2hf.run import (
     REPORT,
+    BackRequest,
+    BackWriting,
     Drafted,
     Progress,
     Request,
     Understanding,
     Writing,
     convert,
+    convert_back,
     dialect,
     dialect_text,
     draft,
     inspect,
     plan,
+    plan_back,
     prove,
 )
 from ckpt2hf.tensors import DType
@@ -28,6 +32,10 @@ from ckpt2hf.verify import Level
 
 __all__ = [
     "REPORT",
+    "BackPlan",
+    "BackReport",
+    "BackRequest",
+    "BackWriting",
     "Checkpoint",
     "Ckpt2hfError",
     "DType",
@@ -43,6 +51,7 @@ __all__ = [
     "WeightFormat",
     "Writing",
     "convert",
+    "convert_back",
     "dialect",
     "dialect_text",
     "dialects",
@@ -51,5 +60,6 @@ __all__ = [
     "open_checkpoint",
     "path_or_url",
     "plan",
+    "plan_back",
     "prove",
 ]

@@ -337,7 +337,7 @@ def test_any_value_in_place_of_any_word_is_told_with_a_line(own: Callable[..., P
     tree = tomllib.loads(MINGPT)
     first = tree["layout"][0]
     tables = [first["signature"], tree["layout"][1]["signature"], first["facts"]]
-    places = [tree, first, *tables, *first["rule"], first["tie"][0], first["drop"][0]]
+    places = [tree, first, *tables, *first["rule"], first["tie"][0], first["drop"][0], first["save"]]
     place = next(each for each in places if word in each)
     place[word] = tomllib.loads(f"k = {value}")["k"]
     path = own(text="".join(f"{key} = {inline(each)}\n" for key, each in tree.items()))

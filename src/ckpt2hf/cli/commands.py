@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ckpt2hf import __version__
+from ckpt2hf.cli import backwards
 from ckpt2hf.cli import options as o
 from ckpt2hf.cli.batch import batch, report
 from ckpt2hf.cli.console import OUT, show_json
@@ -17,6 +18,9 @@ from ckpt2hf.sources import watched
 
 if TYPE_CHECKING:
     from ckpt2hf.api import Request
+
+FORMATS = "safetensors,bin"
+"""Every kind of weight file."""
 
 app = typer.Typer(
     name="ckpt2hf",
@@ -61,7 +65,7 @@ def convert(
     sample_dtype: o.SampleDType = None,
     dtype: o.DTypeName = None,
     allow: o.Allow = None,
-    formats: Annotated[str, typer.Option("--formats", help="Which weight files to write.")] = "safetensors,bin",
+    formats: Annotated[str, typer.Option("--formats", help="Which weight files to write.")] = FORMATS,
     max_shard_size: Annotated[
         str | None, typer.Option("--max-shard-size", metavar="SIZE", help="Split above, e.g. 5GB.", show_default=False)
     ] = None,
@@ -73,10 +77,43 @@ def convert(
     ] = False,
     threads: o.Threads = 0,
     scratch: o.Scratch = None,
+    to_dialect: o.ToDialect = None,
+    to_layout: o.ToLayout = None,
+    report_file: o.ReportFile = None,
     as_json: o.Json = False,
     quiet: o.Quiet = False,
 ) -> None:
     """Convert a checkpoint and prove the result. Nothing is left behind unless the proof holds."""
+    others = {
+        "--dialect": dialect,
+        "--weights-key": weights_key,
+        "--reference": reference,
+        "--reference-args": reference_args,
+        "--sample": sample,
+        "--sample-tokenizer": sample_tokenizer,
+        "--sample-dtype": sample_dtype,
+        "--dtype": dtype,
+        "--allow": allow,
+        "--formats": formats != FORMATS,
+        "--max-shard-size": max_shard_size,
+        "--scratch": scratch,
+    }
+    if back := backwards.request(path, to_dialect, to_layout, facts, others):
+        from ckpt2hf.api import BackWriting, Level
+
+        making = BackWriting(
+            out=out,
+            report=report_file,
+            level=Level(verify_.value),
+            force=force,
+            allow_nonfinite=allow_nonfinite,
+            workers=o.workers(threads),
+        )
+        if not backwards.convert(back, making, as_json=as_json, quiet=quiet):
+            raise typer.Exit(1)
+        return
+    if report_file:
+        raise UsageError("--report needs --to-dialect; a directory holds its own report, conversion.json")
     with watched(path) as sources:  # hashing begins while everything else is still being imported
         from ckpt2hf.api import Level, Writing, convert
         from ckpt2hf.cli.progress import shown
@@ -123,9 +160,25 @@ def plan(
     sample_dtype: o.SampleDType = None,
     dtype: o.DTypeName = None,
     allow: o.Allow = None,
+    to_dialect: o.ToDialect = None,
+    to_layout: o.ToLayout = None,
     as_json: o.Json = False,
 ) -> None:
     """Show what `convert` would do, tensor by tensor, without writing anything."""
+    others = {
+        "--dialect": dialect,
+        "--weights-key": weights_key,
+        "--reference": reference,
+        "--reference-args": reference_args,
+        "--sample": sample,
+        "--sample-tokenizer": sample_tokenizer,
+        "--sample-dtype": sample_dtype,
+        "--dtype": dtype,
+        "--allow": allow,
+    }
+    if back := backwards.request(path, to_dialect, to_layout, facts, others):
+        backwards.plan(back, as_json=as_json)
+        return
     from ckpt2hf.api import plan
     from ckpt2hf.cli.progress import shown
     from ckpt2hf.cli.show_plan import plan_json, show_plan

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -33,7 +34,8 @@ Source = Annotated[
     Path,
     typer.Argument(
         metavar="PATH",
-        help="The checkpoint: a file, or a directory that holds one; also a URL such as s3://bucket/run/ckpt.pt.",
+        help="The checkpoint: a file, or a directory that holds one; also a URL such as s3://bucket/run/ckpt.pt. With "
+        "--to-dialect, a Hugging Face directory.",
         show_default=False,
         parser=path_or_url,
     ),
@@ -44,7 +46,7 @@ Out = Annotated[
         "--output",
         "-o",
         metavar="DIR",
-        help="The directory to make; also a URL such as s3://bucket/models/mini.",
+        help="The directory to make; also a URL such as s3://bucket/models/mini. With --to-dialect, the file.",
         show_default=False,
         parser=path_or_url,
     ),
@@ -66,6 +68,28 @@ DialectName = Annotated[
         help="Whose code saved it (see `ckpt2hf dialects`), or a dialect file of your own: ./mine.toml.",
         show_default=False,
     ),
+]
+ToDialect = Annotated[
+    str | None,
+    typer.Option(
+        "--to-dialect",
+        metavar="ID|FILE",
+        help="The other way: a Hugging Face directory becomes a checkpoint that this codebase loads.",
+        show_default=False,
+    ),
+]
+ToLayout = Annotated[
+    str | None,
+    typer.Option(
+        "--to-layout",
+        metavar="TEXT",
+        help="Which generation of that codebase, by part of its title, where several could load it.",
+        show_default=False,
+    ),
+]
+ReportFile = Annotated[
+    Path | None,
+    typer.Option("--report", metavar="FILE", help="With --to-dialect: write the report there.", show_default=False),
 ]
 Facts = Annotated[
     list[str] | None,
@@ -205,6 +229,11 @@ def formats(text: str) -> tuple[WeightFormat, ...]:
     if not words or any(word not in known for word in words) or len(set(words)) != len(words):
         raise UsageError(f"--formats does not know {text!r}", remedies=[f"--formats {','.join(known)}"])
     return tuple(kind for kind in WeightFormat if kind.value in words)
+
+
+def workers(threads: int) -> int:
+    """The number of threads; 0 for one per available core, at most 4."""
+    return threads or min(len(os.sched_getaffinity(0)), 4)
 
 
 def byte_count(text: str | None) -> int | None:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 def show_plan(plan: Plan) -> None:
     """What would be read, understood, rewritten and written."""
     rows(_decisions(plan))
-    for what, made_of in _folded(tensor_reports(plan)):
+    for what, made_of in folded_tensors(tensor_reports(plan)):
         OUT.print()
         rows([("tensor", what, "bold"), ("", made_of, "")])
     OUT.print()
@@ -42,7 +42,7 @@ def _decisions(plan: Plan) -> Iterator[tuple[str, str, str]]:
         yield "note", note, "yellow"
 
 
-def _folded(tensors: tuple[TensorReport, ...]) -> Iterator[tuple[str, str]]:
+def folded_tensors(tensors: tuple[TensorReport, ...]) -> Iterator[tuple[str, str]]:
     """Each kind of tensor: what it is, and what it is made of."""
     groups: dict[tuple[object, ...], list[TensorReport]] = {}
     for tensor in tensors:

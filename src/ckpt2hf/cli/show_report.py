@@ -20,12 +20,13 @@ if TYPE_CHECKING:
     from ckpt2hf.report.report import FactReport
 
 _SHOWN_ORIGINS = {"dialect", "user", "metadata", "reference", "sample", "side file", "module"}
-_EXACTNESS = {
+EXACTNESS = {
     "bitwise": "numbers were only moved; moving them back gives every bit of the source",
     "algebraic": "an identity was applied; equal in real arithmetic, rounded once",
     "numerically equal": "not exact: a final norm became a block of its own; logits agree to 2e-5 of their spread",
     "rounded": "every weight rounded to {dtype}, as asked",
 }
+"""What each word means, for people."""
 
 
 def show_report(report: Report, *, quiet: bool) -> None:
@@ -86,7 +87,7 @@ def _summary(report: Report) -> Iterator[tuple[str, str, str]]:
         yield "left out", ", ".join(f"{count} x {why}" for why, count in reasons.items()), ""
     for note in report.notes:
         yield "note", note, "yellow"
-    meaning = _EXACTNESS.get(report.exactness, "").format(dtype=report.dtype)
+    meaning = EXACTNESS.get(report.exactness, "").format(dtype=report.dtype)
     yield "exactness", f"{report.exactness}: {meaning}" if meaning else report.exactness, ""
     for k, file in enumerate(report.files):
         yield "files" if k == 0 else "", f"{file.name}  {size(file.bytes)}", ""

@@ -11,6 +11,7 @@ from ckpt2hf.dialects.fact_problems import fact_problems
 from ckpt2hf.dialects.fact_source import FactSource, FactSources, Paths, Patterns, PatternText, Table, When
 from ckpt2hf.dialects.families import FAMILIES
 from ckpt2hf.dialects.problem import Problem, ProblemsError
+from ckpt2hf.dialects.saving import SaveEntry
 from ckpt2hf.naming import (
     DealTemplate,
     Drop,
@@ -157,6 +158,11 @@ class TieEntry(Table):
     """The second name. Where both are there they are proved equal; either may be missing."""
     same_as: PatternText
     """The name that has a rule."""
+    write: bool = True
+    """Whether the code's own files have this name, too, so that a checkpoint that is made for it needs it."""
+    apart: bool = False
+    """Whether the code keeps both in memory of their own. If not, they are one tensor there, and a checkpoint that is
+    made for it cannot hold two: the one that is loaded last would win, without a word."""
 
 
 class DropEntry(Table):
@@ -167,6 +173,12 @@ class DropEntry(Table):
     expect: Expectation
     """What it is proved to be: `causal_mask`, `future_mask`, `additive_mask`, `masked_score`, `position_ids`,
     `rope_frequencies`, `rope_angles`, `rope_cosines` or `rope_sines`."""
+    write: bool = True
+    """Whether the code as it is now keeps it with the weights, so that a checkpoint that is made for it needs it."""
+    shape: tuple[str, ...] = ()
+    """Its lengths, in words; without them it has those of what it is, such as `context` twice for a mask."""
+    dtype: str | None = None
+    """Its type, such as `bool`, if it is not float32 (int64 for positions)."""
 
 
 class Layout(Table):
@@ -202,6 +214,8 @@ class Layout(Table):
     """Second names for the same numbers."""
     drop: tuple[DropEntry, ...] = ()
     """Tensors that are left out."""
+    save: SaveEntry = Field(default_factory=SaveEntry)
+    """How a checkpoint looks that is made for this code."""
 
     def plain_rules(self) -> tuple[Rule, ...]:
         """The rules of `modules` and `tensors`."""

@@ -10,15 +10,19 @@ from ckpt2hf.dialects.fact_problems import fact_problems
 from ckpt2hf.dialects.fact_source import FactSource
 from ckpt2hf.dialects.families import FAMILIES
 from ckpt2hf.dialects.problem import Problem
-from ckpt2hf.dialects.schema import KINDS, RuleEntry, TieEntry
-from ckpt2hf.ir import FIELDS
+from ckpt2hf.dialects.saving import SaveEntry
+from ckpt2hf.dialects.schema import KINDS, DropEntry, RuleEntry, TieEntry
+from ckpt2hf.ir import FIELDS, parse_field
 from ckpt2hf.ir.samples import samples
 from ckpt2hf.naming import Pattern, UnsoundRuleError, concrete, near, pattern, slot_families
+from ckpt2hf.tensors import DType
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
 Table = TypeVar("Table", bound=BaseModel)
+TYPES = tuple(kind.torch_name for kind in DType)
+"""The types a tensor can have."""
 
 
 def layout_problems(tree: Mapping[str, Any]) -> Iterator[Problem]:
@@ -42,6 +46,8 @@ def layout_problems(tree: Mapping[str, Any]) -> Iterator[Problem]:
         if loose := set(tie.same_as.variables) - set(tie.name.variables):
             yield Problem(("tie", k, "same_as"), f"{{{loose.pop()}}} is not in `name`, so it has no value")
     yield from _table_problems(tree)
+    yield from _save_problems(_valid(SaveEntry, tree.get("save")).get(0))
+    yield from _shape_problems(_valid(DropEntry, tree.get("drop")))
     yield from _rule_problems(_valid(RuleEntry, tree.get("rule")))
 
 
@@ -119,6 +125,33 @@ def _table_problems(tree: Mapping[str, Any]) -> Iterator[Problem]:
                 continue
             if not any(_is_known(each, known) for each in slots):
                 yield Problem((word, name), f"there is no slot {slots[0]}{near(str(slots[0]), known)}")
+
+
+def _shape_problems(drops: Mapping[int, DropEntry]) -> Iterator[Problem]:
+    """Lengths of drops that do not exist, and types."""
+    dims = samples()[0].dims()
+    for k, drop in drops.items():
+        for n, word in enumerate(drop.shape):
+            if word not in dims:
+                yield Problem(("drop", k, "shape", n), f"there is no length {word}{near(word, dims)}")
+        if drop.dtype is not None and drop.dtype not in TYPES:
+            yield Problem(("drop", k, "dtype"), f"there is no type {drop.dtype}{near(drop.dtype, TYPES)}")
+
+
+def _save_problems(save: SaveEntry | None) -> Iterator[Problem]:
+    """Facts that `save` names and that do not exist, or cannot have such a value."""
+    known = {*FIELDS, *samples()[0].dims()}
+    for path, entry in save.fields.items() if save else ():
+        if entry.fact is not None and entry.fact not in known:
+            yield Problem(("save", "fields", path, "fact"), f"there is no fact {entry.fact}{near(entry.fact, known)}")
+    for name, value in save.always.items() if save else ():
+        if name not in FIELDS:
+            yield Problem(("save", "always", name), f"there is no fact {name}{near(name, FIELDS)}")
+        elif value not in samples()[0].dims():
+            try:
+                parse_field(name, value)
+            except ValueError as error:
+                yield Problem(("save", "always", name), str(error))
 
 
 def _rule_problems(rules: Mapping[int, RuleEntry]) -> Iterator[Problem]:

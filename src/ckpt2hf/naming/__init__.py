@@ -1,7 +1,7 @@
 """Bijections between somebody's tensor names and slots."""
 
 from ckpt2hf.naming.families import slot_families
-from ckpt2hf.naming.linking import Link, UnsoundRuleError, concrete, link, to_names, to_slots
+from ckpt2hf.naming.linking import Link, UnsoundRuleError, concrete, link, names_of, to_names, to_slots
 from ckpt2hf.naming.name_index import NameIndex
 from ckpt2hf.naming.patterns import Pattern, collapse, near, pattern, stem
 from ckpt2hf.naming.rules import (
@@ -46,6 +46,7 @@ __all__ = [
     "collapse",
     "concrete",
     "link",
+    "names_of",
     "near",
     "pattern",
     "slot_families",

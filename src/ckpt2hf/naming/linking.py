@@ -139,6 +139,11 @@ def _expand(patterns: Sequence[Pattern], fixed: Mapping[str, int], spec: ModelSp
     return tuple(names)
 
 
+def names_of(pattern: Pattern, spec: ModelSpec) -> tuple[str, ...]:
+    """Every name that a pattern stands for in a model of this spec."""
+    return _expand((pattern,), {}, spec)
+
+
 def values_of(variable: str, spec: ModelSpec) -> range:
     """The values that a variable of a pattern takes."""
     if variable == "L":

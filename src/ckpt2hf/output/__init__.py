@@ -1,26 +1,32 @@
 """Writing: weight files, model directories, atomically."""
 
+from ckpt2hf.output.checkpoint_file import write_checkpoint
 from ckpt2hf.output.disk import explained
 from ckpt2hf.output.json_file import write_json
 from ckpt2hf.output.model_directory import new_directory
+from ckpt2hf.output.new_file import new_file
 from ckpt2hf.output.partial_directory import remove_all_stale, remove_stale
 from ckpt2hf.output.shards import plan_shards
+from ckpt2hf.output.state_dict_pickle import Content
 from ckpt2hf.output.stats import TensorStats
 from ckpt2hf.output.upload import uploaded_directory
 from ckpt2hf.output.weights import WeightFormat, WeightOptions, WrittenWeights, write_weights
 from ckpt2hf.output.whole_file import write_whole
 
 __all__ = [
+    "Content",
     "TensorStats",
     "WeightFormat",
     "WeightOptions",
     "WrittenWeights",
     "explained",
     "new_directory",
+    "new_file",
     "plan_shards",
     "remove_all_stale",
     "remove_stale",
     "uploaded_directory",
+    "write_checkpoint",
     "write_json",
     "write_weights",
     "write_whole",

@@ -31,9 +31,9 @@ def new_directory(out: Path, *, force: bool) -> Iterator[Path]:
     """
     with ExitStack() as stack:
         with explained(out):
-            place = _resolved(out)
+            place = resolved(out)
             _require_replaceable(place, force=force)
-            stack.enter_context(_parents(place))
+            stack.enter_context(parents(place))
             remove_stale(place)
             partial = stack.enter_context(locked_partial(place))
         yield partial
@@ -44,7 +44,7 @@ def new_directory(out: Path, *, force: bool) -> Iterator[Path]:
             _publish(partial, place, force=force)
 
 
-def _resolved(out: Path) -> Path:
+def resolved(out: Path) -> Path:
     """The absolute path, links in the parents followed; a link under the name itself is kept, to be refused."""
     return out.parent.resolve() / out.name if out.name not in {"", ".."} else out.resolve()
 
@@ -73,7 +73,7 @@ def _require_replaceable(place: Path, *, force: bool) -> None:
 
 
 @contextmanager
-def _parents(place: Path) -> Iterator[None]:
+def parents(place: Path) -> Iterator[None]:
     """Makes the missing parents of a path; if the body raises, the ones that are still empty are gone again."""
     missing = [parent for parent in place.parents if not parent.exists()]
     try:

@@ -1,4 +1,4 @@
-"""One directory in the place of another, in one step where the system can do that."""
+"""One directory, or one file, in the place of another, in one step where the system can do that."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def replace_directory(new: Path, old: Path) -> Path:
-    """Puts the directory `new` where `old` is; gives the path under which the old one now is, for the caller to delete.
+    """Puts `new` where `old` is; gives the path under which the old one now is, for the caller to delete.
 
     Where the system can, the two change names in one step, so `old` names a complete directory at every moment.
     Elsewhere the old one steps aside first, and steps back if the new one cannot take its place. Raises OSError.

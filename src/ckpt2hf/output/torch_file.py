@@ -1,4 +1,4 @@
-"""The layout of a `pytorch_model.bin`: the zip file that `torch.save` makes of a state dict.
+"""The layout of a `pytorch_model.bin`, or of a checkpoint: the zip file that `torch.save` makes of a state dict.
 
 Source: pytorch/pytorch v2.6 `torch/serialization.py` (`_save`) and `caffe2/serialize/inline_container.cc`.
 """
@@ -17,15 +17,17 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
+    from ckpt2hf.output.state_dict_pickle import Content
     from ckpt2hf.tensors import Meta
 
 
-def torch_file(path: Path, metas: Mapping[str, Meta]) -> WeightFile:
+def torch_file(path: Path, metas: Mapping[str, Meta], content: Content | None = None) -> WeightFile:
     """Where everything lies in the file at `path`, the tensors in the given order.
 
-    Equal names and types give equal bytes: dates are fixed, and the serialization id comes from the pickle.
+    `content` is what the file holds besides. Equal names and types give equal bytes: dates are fixed, and the
+    serialization id comes from the pickle.
     """
-    pickled = state_dict_pickle(metas)
+    pickled = state_dict_pickle(metas, content)
     identity = int.from_bytes(hashlib.sha256(pickled).digest()) % 10**40
     before = {"data.pkl": pickled, "byteorder": b"little"}
     after = {"version": b"3\n", ".data/serialization_id": f"{identity:040}".encode()}

@@ -84,6 +84,24 @@ def write_weights(
         [kind.file(directory / names[kind][k], {name: metas[name] for name in shard}) for kind in options.formats]
         for k, shard in enumerate(shards)
     ]
+    seen = write_laid_out(tensors, shards, layouts, options.threads, progress)
+    paths = [files[k].path for k in range(len(options.formats)) for files in layouts]
+    if len(shards) > 1:
+        for kind in options.formats:
+            paths.append(directory / f"{kind.stem}{kind.suffix}.index.json")
+            write_json(paths[-1], index_of(metas, shards, names[kind]))
+    return WrittenWeights(tuple(paths), seen, sum(m.nbytes for m in metas.values()))
+
+
+def write_laid_out(
+    tensors: Mapping[str, Readable],
+    shards: Sequence[Sequence[str]],
+    layouts: Sequence[Sequence[WeightFile]],
+    threads: int,
+    progress: Callable[[int], None],
+) -> dict[str, TensorStats]:
+    """Writes the files of every shard, laid out before, and gives what was seen of each tensor. Raises OutputError."""
+    directory = layouts[0][0].path.parent
     require_space(directory, sum(file.size for files in layouts for file in files))
     stop = threading.Event()
     told = _one_at_a_time(progress)
@@ -92,14 +110,9 @@ def write_weights(
         for shard, files in zip(shards, layouts, strict=True)
     ]
     with written_back(lambda: [path for writer in writers for path in writer.growing()]):
-        _run(writers, stop, options.threads)
-    paths = [files[k].path for k in range(len(options.formats)) for files in layouts]
-    if len(shards) > 1:
-        for kind in options.formats:
-            paths.append(directory / f"{kind.stem}{kind.suffix}.index.json")
-            write_json(paths[-1], index_of(metas, shards, names[kind]))
+        _run(writers, stop, threads)
     seen = {name: stats for writer in writers for name, stats in writer.stats.items()}
-    return WrittenWeights(tuple(paths), {name: seen[name] for name in tensors}, sum(m.nbytes for m in metas.values()))
+    return {name: seen[name] for name in tensors}
 
 
 def _run(writers: Sequence[ShardWriter], stop: threading.Event, threads: int) -> None:

@@ -11,12 +11,13 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from ckpt2hf.checkpoints import Checkpoint
-    from ckpt2hf.dialects import Candidate
+    from ckpt2hf.dialects import Candidate, Dialect, Fact, Layout, Unwritten
     from ckpt2hf.ir import ModelSpec
     from ckpt2hf.naming import Assignment, Link
     from ckpt2hf.ops import Mosaic
     from ckpt2hf.rewrites import Rewritten
     from ckpt2hf.targets import Target
+    from ckpt2hf.targets.settings import Said
     from ckpt2hf.tensors import DType, Readable
 
 
@@ -33,28 +34,30 @@ class PlanOptions:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
-    """One checkpoint's way into one target."""
+class Way:
+    """A model read by one naming and written by another, whichever way it goes."""
 
     checkpoint: Checkpoint
-    candidate: Candidate
-    target: Target
+    """What is read."""
     spec: ModelSpec
-    """The model that was trained."""
+    """The model that is read."""
     assignment: Assignment
     sources: Mapping[str, Mosaic]
     """The tensors the links take, stand-ins in place."""
     slots: Mapping[str, Mosaic]
-    """The trained model's slots."""
+    """Its slots."""
     rewrites: tuple[Rewritten, ...]
     links: tuple[Link, ...]
-    """The target's naming, for the rewritten spec."""
+    """The naming that is written, for the rewritten spec."""
     tensors: Mapping[str, Readable]
-    """What will be written, by target name."""
-    config: Mapping[str, Any]
-    generation_config: Mapping[str, Any]
+    """What will be written, by the name it will have."""
     dtype: DType | None
     notes: tuple[str, ...]
+
+    @property
+    def read_as(self) -> str:
+        """As what the source is read, in words."""
+        raise NotImplementedError
 
     @property
     def final_spec(self) -> ModelSpec:
@@ -88,3 +91,39 @@ class Plan:
     def nbytes(self) -> int:
         """Bytes of one weight file's tensors."""
         return sum(tensor.meta.nbytes for tensor in self.tensors.values())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan(Way):
+    """One checkpoint's way into one target."""
+
+    candidate: Candidate
+    target: Target
+    config: Mapping[str, Any]
+    generation_config: Mapping[str, Any]
+
+    @property
+    def read_as(self) -> str:
+        """The dialect."""
+        return f"dialect {self.candidate.fit.dialect.name}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BackPlan(Way):
+    """One Hugging Face directory's way into a checkpoint of a training code."""
+
+    target: Target
+    """What is read."""
+    facts: Mapping[str, Said]
+    """Every field of the spec, from config.json or from the class."""
+    dialect: Dialect
+    layout: Layout
+    file: Unwritten
+    """What will be written."""
+    answers: Mapping[str, Fact]
+    """What the code has to share with the model, because the file does not show it."""
+
+    @property
+    def read_as(self) -> str:
+        """The class."""
+        return self.target.hf_class

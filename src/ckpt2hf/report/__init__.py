@@ -1,5 +1,6 @@
 """The one report tree and its renderings."""
 
+from ckpt2hf.report.back import BACK_SCHEMA, BackOutcome, BackReport, back_facts, build_back_report
 from ckpt2hf.report.batch import BATCH_SCHEMA, BatchReport, JobReport, ReasonReport, SkippedReport, Status
 from ckpt2hf.report.build import (
     Outcome,
@@ -15,7 +16,10 @@ from ckpt2hf.report.evidence import evidence_lines, evidence_report
 from ckpt2hf.report.report import Report, VerdictReport, plain_tree
 
 __all__ = [
+    "BACK_SCHEMA",
     "BATCH_SCHEMA",
+    "BackOutcome",
+    "BackReport",
     "BatchReport",
     "JobReport",
     "Outcome",
@@ -24,6 +28,8 @@ __all__ = [
     "SkippedReport",
     "Status",
     "VerdictReport",
+    "back_facts",
+    "build_back_report",
     "build_report",
     "dialect_report",
     "evidence_lines",

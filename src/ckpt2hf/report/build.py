@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     from ckpt2hf.dialects import Candidate, Fact
     from ckpt2hf.output import WrittenWeights
-    from ckpt2hf.plan import Plan
+    from ckpt2hf.plan import Plan, Way
     from ckpt2hf.verify import Finding, Verdict
 
 
@@ -133,7 +133,7 @@ def fact_reports(facts: Mapping[str, Fact]) -> tuple[FactReport, ...]:
     return tuple(FactReport(name, plain(f.value), f.origin.value, f.where) for name, f in facts.items())
 
 
-def tensor_reports(plan: Plan) -> tuple[TensorReport, ...]:
+def tensor_reports(plan: Way) -> tuple[TensorReport, ...]:
     """Every written tensor: the source tensors its numbers come from, and the ops in between."""
     origin = {slot: made for made in plan.assignment.links for slot in made.slots}
     changed = {slot: made.id for made in plan.rewrites for slot in (*made.computed, *made.undo)}
@@ -153,7 +153,7 @@ def tensor_reports(plan: Plan) -> tuple[TensorReport, ...]:
     return tuple(reports)
 
 
-def _roots(plan: Plan, slot: str) -> tuple[str, ...]:
+def _roots(plan: Way, slot: str) -> tuple[str, ...]:
     """The slots of the trained model that a written slot is made of."""
     roots: tuple[str, ...] = (slot,)
     for made in reversed(plan.rewrites):
@@ -161,7 +161,7 @@ def _roots(plan: Plan, slot: str) -> tuple[str, ...]:
     return roots
 
 
-def rewrite_reports(plan: Plan) -> tuple[RewriteReport, ...]:
+def rewrite_reports(plan: Way) -> tuple[RewriteReport, ...]:
     """The identities that were applied, in order."""
     return tuple(RewriteReport(made.id, made.why, made.exactness.value) for made in plan.rewrites)
 

@@ -12,6 +12,7 @@ from ckpt2hf.rewrites.rope_layout import TurnForward, TurnHalves
 from ckpt2hf.rewrites.rows import CutRows
 from ckpt2hf.rewrites.scales import FoldFactor
 from ckpt2hf.rewrites.sinusoids import WriteSinusoids
+from ckpt2hf.rewrites.turns import TURNS, Turn, without_zero_biases
 from ckpt2hf.rewrites.zero_bias import ZeroBias
 
 REWRITES: tuple[Rewrite, ...] = (
@@ -45,4 +46,4 @@ REWRITES: tuple[Rewrite, ...] = (
 )
 """Every identity, in the order in which they are tried."""
 
-__all__ = ["REWRITES", "Cast", "Exactness", "Rewrite", "Rewritten"]
+__all__ = ["REWRITES", "TURNS", "Cast", "Exactness", "Rewrite", "Rewritten", "Turn", "without_zero_biases"]

@@ -94,4 +94,4 @@ class TurnForward:
         order[: spec.rope_dims] = np.flip(np.arange(spec.rope_dims).reshape(shape), axis).reshape(-1)
         title, why = "RoPE the other way round", "the two numbers that are turned together change places"
         made = _made(spec, title, why, slots, order)
-        return replace(made, spec=replace(spec, rope_reversed=False))
+        return replace(made, spec=replace(spec, rope_reversed=not spec.rope_reversed))

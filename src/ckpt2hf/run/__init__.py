@@ -1,5 +1,6 @@
 """One checkpoint through the pipeline."""
 
+from ckpt2hf.run.backwards import BackRequest, BackWriting, convert_back, plan_back
 from ckpt2hf.run.convert import REPORT, convert
 from ckpt2hf.run.dialect_file import dialect, dialect_text
 from ckpt2hf.run.drafting import Drafted, draft
@@ -10,6 +11,8 @@ from ckpt2hf.run.understand import Understanding, inspect, plan
 
 __all__ = [
     "REPORT",
+    "BackRequest",
+    "BackWriting",
     "Drafted",
     "Needs",
     "Progress",
@@ -18,12 +21,14 @@ __all__ = [
     "Understanding",
     "Writing",
     "convert",
+    "convert_back",
     "dialect",
     "dialect_text",
     "draft",
     "inspect",
     "needs",
     "plan",
+    "plan_back",
     "prove",
     "too_large",
 ]

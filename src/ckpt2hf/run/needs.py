@@ -10,7 +10,7 @@ from ckpt2hf.errors import ResourceError
 from ckpt2hf.verify import LIBRARIES, Level, memory_needed
 
 if TYPE_CHECKING:
-    from ckpt2hf.plan import Plan
+    from ckpt2hf.plan import Plan, Way
     from ckpt2hf.run.request import Writing
 
 _HEADERS = 1024
@@ -33,8 +33,13 @@ class Needs:
 
 def needs(plan: Plan, writing: Writing) -> Needs:
     """What converting a plan takes."""
-    files = len(writing.formats) * (plan.nbytes + _HEADERS * len(plan.tensors))
-    return Needs(memory_needed(plan, writing.level), LIBRARIES[writing.level], files + _SIDE_FILES)
+    return way_needs(plan, writing.level, len(writing.formats))
+
+
+def way_needs(plan: Way, level: Level, copies: int = 1) -> Needs:
+    """What a way takes whose tensors are written so many times."""
+    files = copies * (plan.nbytes + _HEADERS * len(plan.tensors))
+    return Needs(memory_needed(plan, level), LIBRARIES[level], files + _SIDE_FILES)
 
 
 def require_memory(needed: Needs) -> None:

@@ -12,11 +12,11 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from ckpt2hf.output import TensorStats
-    from ckpt2hf.plan import Plan
+    from ckpt2hf.plan import Way
     from ckpt2hf.verify import Finding
 
 
-def suspicions(plan: Plan, stats: Mapping[str, TensorStats], *, allow_nonfinite: bool) -> tuple[Finding, ...]:
+def suspicions(plan: Way, stats: Mapping[str, TensorStats], *, allow_nonfinite: bool) -> tuple[Finding, ...]:
     """What is suspicious about the source's numbers. Raises HealthError for NaN and infinity unless allowed."""
     computed = {slot for made in plan.rewrites for slot in made.computed}
     names = {link.names[0]: _label(link.slots) for link in plan.links if not computed.issuperset(link.slots)}

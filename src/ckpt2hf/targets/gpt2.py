@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from ckpt2hf.ir import Activation, Norm, NormPlacement, Position
-from ckpt2hf.naming import Naming, SplitTemplate, Tie, TransposeTemplate, pattern
+from ckpt2hf.naming import Drop, Expectation, Naming, SplitTemplate, Tie, TransposeTemplate, pattern
 from ckpt2hf.targets.target import Relation, Requirement, Target, rule, same
 
 if TYPE_CHECKING:
@@ -47,6 +47,11 @@ _NAMING = Naming(
         *same(_LINEARS, "bias"),
     ),
     ties=(Tie(pattern("lm_head.weight"), pattern("transformer.wte.weight")),),
+    # Masks that transformers saved until 2023, and still ignores.
+    drops=(
+        Drop(pattern("transformer.h.{i}.attn.bias"), Expectation.CAUSAL_MASK),
+        Drop(pattern("transformer.h.{i}.attn.masked_bias"), Expectation.MASKED_SCORE),
+    ),
 )
 
 

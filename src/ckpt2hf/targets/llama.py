@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from ckpt2hf.ir import Mlp, Norm, NormPlacement, Position, RopeLayout
-from ckpt2hf.naming import Naming, Tie, pattern
+from ckpt2hf.naming import Drop, Expectation, Naming, Tie, pattern
 from ckpt2hf.targets.gpt2 import ACTIVATIONS, SIZES
 from ckpt2hf.targets.target import Relation, Requirement, Target, Together, same
 
@@ -29,6 +29,8 @@ PRE_NORMS = {
 }
 """The norms of a pre-norm block."""
 HEAD_TIE = (Tie(pattern("lm_head.weight"), pattern("model.embed_tokens.weight")),)
+FREQUENCIES = Drop(pattern("model.layers.{i}.self_attn.rotary_emb.inv_freq"), Expectation.ROPE_FREQUENCIES)
+"""What transformers saved with each layer until 2023, and still ignores."""
 MODULES = {
     "embed": "model.embed_tokens",
     "layers.{i}.attn": "model.layers.{i}.self_attn",
@@ -101,6 +103,7 @@ LLAMA = Target(
     naming=Naming(
         rules=(*same(ENDS | PRE_NORMS, "weight"), *same(ATTENTION | MLP, "weight", "bias")),
         ties=HEAD_TIE,
+        drops=(FREQUENCIES,),
     ),
     config=_config,
     modules=MODULES,

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from ckpt2hf.ir import Activation, Norm, NormPlacement, Position
-from ckpt2hf.naming import Naming, SplitTemplate, Tie, TransposeTemplate, pattern
+from ckpt2hf.naming import Drop, Expectation, Naming, SplitTemplate, Tie, TransposeTemplate, pattern
 from ckpt2hf.targets.gpt2 import SIZES
 from ckpt2hf.targets.target import Relation, Requirement, Target, rule, same
 
@@ -43,6 +43,10 @@ _NAMING = Naming(
         *same(_LINEARS, "bias"),
     ),
     ties=(Tie(pattern("lm_head.weight"), pattern("transformer.tokens_embed.weight")),),
+    drops=(
+        Drop(pattern("transformer.h.{i}.attn.bias"), Expectation.CAUSAL_MASK),
+        Drop(pattern("transformer.position_ids"), Expectation.POSITION_IDS),
+    ),
 )
 
 

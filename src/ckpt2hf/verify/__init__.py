@@ -1,5 +1,6 @@
 """Proofs that a written directory computes what the checkpoint computes. Importing this imports no torch."""
 
+from ckpt2hf.verify.back import verify_back
 from ckpt2hf.verify.elsewhere import require_interpreter
 from ckpt2hf.verify.health import Finding, Severity, health
 from ckpt2hf.verify.left_out import prove_left_out
@@ -20,5 +21,6 @@ __all__ = [
     "require",
     "require_interpreter",
     "verify",
+    "verify_back",
     "warm_up",
 ]

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from ckpt2hf.output import WeightFormat
-    from ckpt2hf.plan import Plan
+    from ckpt2hf.plan import Plan, Way
     from ckpt2hf.tensors import Readable
 
     Pairs = Mapping[str, tuple[Readable, Readable]]
@@ -38,18 +38,18 @@ def check_bytes(
     for kind, other in zip(formats[1:], others, strict=True):
         pairs: Pairs = {name: (first[name], other[name]) for name in first}
         title = f"{formats[0].value} equals {kind.value}"
-        checks.append(_compare(title, pairs, threads, progress, "tensors identical in both files, every bit"))
-    source, computed = _backwards(plan, {name: Mosaic.of(ref) for name, ref in first.items()})
+        checks.append(compare(title, pairs, threads, progress, "tensors identical in both files, every bit"))
+    source, computed = both_ways(plan, {name: Mosaic.of(ref) for name, ref in first.items()})
     if source:
         said = "source tensors came back from the output, every bit"
-        checks.append(_compare("back to the source", source, threads, progress, said))
+        checks.append(compare("back to the source", source, threads, progress, said))
     if computed:
         said = "written tensors computed again from the source, every bit"
-        checks.append(_compare("computed again", computed, threads, progress, said))
+        checks.append(compare("computed again", computed, threads, progress, said))
     return tuple(checks)
 
 
-def _backwards(plan: Plan, written: Mapping[str, Mosaic]) -> tuple[Pairs, Pairs]:
+def both_ways(plan: Way, written: Mapping[str, Mosaic]) -> tuple[Pairs, Pairs]:
     """Pairs that must be identical: source tensors that come back, and written ones that must be computed again."""
     if plan.rounds:
         return {}, {name: (plan.tensors[name], part) for name, part in written.items()}
@@ -63,7 +63,9 @@ def _backwards(plan: Plan, written: Mapping[str, Mosaic]) -> tuple[Pairs, Pairs]
     return back, again
 
 
-def _compare(title: str, pairs: Pairs, threads: int, progress: Callable[[int], None], said: str) -> Check:
+def compare(title: str, pairs: Pairs, threads: int, progress: Callable[[int], None], said: str) -> Check:
+    """Whether the two of each pair have the same shape, the same type and the same bits."""
+
     def look(item: tuple[str, tuple[Readable, Readable]]) -> str | None:
         name, (a, b) = item
         if a.meta != b.meta:

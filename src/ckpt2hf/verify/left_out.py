@@ -12,10 +12,10 @@ from ckpt2hf.verify.superfluous import PROOFS
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from ckpt2hf.plan import Plan
+    from ckpt2hf.plan import Way
 
 
-def prove_left_out(plan: Plan) -> Mapping[str, str]:
+def prove_left_out(plan: Way) -> Mapping[str, str]:
     """Why each tensor that is not written may be left out. Raises MappingError naming those that may not."""
     tensors, reasons, wrong = plan.checkpoint.tensors, {}, []
     for name, twin in plan.assignment.ties.items():
@@ -35,7 +35,7 @@ def prove_left_out(plan: Plan) -> Mapping[str, str]:
         raise MappingError(
             f"{len(wrong)} tensors may not be left out",
             details=collapse(wrong),
-            where=f"{plan.checkpoint.path}, read as dialect {plan.candidate.fit.dialect.name}",
+            where=f"{plan.checkpoint.path}, read as {plan.read_as}",
             remedies=["this is not the model the dialect describes: name another one, or ask with --reference"],
         )
     return reasons

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from ckpt2hf.ops import Mosaic
-    from ckpt2hf.plan import Plan
+    from ckpt2hf.plan import Way
     from ckpt2hf.tensors import Meta
 
 MIB = 1 << 20
@@ -34,7 +34,7 @@ _SMALL_THINGS = 40 * MIB
 _SLACK = 1.1
 
 
-def memory_needed(plan: Plan, level: Level) -> int:
+def memory_needed(plan: Way, level: Level) -> int:
     """Bytes that proving a conversion on a level takes at most, beyond what its libraries hold."""
     if level is not Level.LOGITS:
         return _BLOCKS

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from ckpt2hf.dialects.draft.parts import Kind
-    from ckpt2hf.tensors import Array, TensorRef
+    from ckpt2hf.tensors import Array, Stored
 
 _CORNER = 64
 """Rows and columns that are looked at: a buffer is proved as a whole when the checkpoint is converted."""
@@ -22,7 +22,7 @@ _ROUND = (1e4, 1e5, 5e5, 1e6, 1e7)
 """The bases of RoPE's frequencies that codebases use."""
 
 
-def expectation(kind: Kind, tensors: Mapping[str, TensorRef]) -> str | None:
+def expectation(kind: Kind, tensors: Mapping[str, Stored]) -> str | None:
     """What the tensors of a kind can be left out as; None for weights."""
     ref = tensors[kind.names[0]]
     found = ref.read(tuple(slice(0, min(n, _CORNER)) for n in ref.meta.shape)).squeeze()
@@ -74,7 +74,7 @@ def _row(row: Array) -> str | None:
     return None
 
 
-def rope_base(kind: Kind, expect: str, tensors: Mapping[str, TensorRef]) -> tuple[int, float | None]:
+def rope_base(kind: Kind, expect: str, tensors: Mapping[str, Stored]) -> tuple[int, float | None]:
     """The width of a head and the base of the frequencies that a table of RoPE shows; None for an unusual base."""
     angles = _angles(tensors[kind.names[0]], expect)
     half = len(angles) // 2
@@ -88,7 +88,7 @@ def rope_base(kind: Kind, expect: str, tensors: Mapping[str, TensorRef]) -> tupl
     return 2 * pairs, None
 
 
-def _angles(ref: TensorRef, expect: str) -> Array:
+def _angles(ref: Stored, expect: str) -> Array:
     """By how much each pair turns from one position to the next."""
     rows = len([n for n in ref.meta.shape if n != 1]) > 1
     longest = next(axis for axis, n in enumerate(ref.meta.shape) if n != 1) if rows else -1

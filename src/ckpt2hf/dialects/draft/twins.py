@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from ckpt2hf.checkpoints import Checkpoint
     from ckpt2hf.dialects.draft.lexicon import Lexicon
     from ckpt2hf.dialects.draft.parts import Kind
-    from ckpt2hf.tensors import Array, TensorRef
+    from ckpt2hf.tensors import Array, Stored
 
 
 def twins(kinds: Sequence[Kind], checkpoint: Checkpoint, words: Lexicon) -> tuple[LeftOut, ...]:
@@ -56,6 +56,6 @@ def _embedding_first(one: Kind, other: Kind, words: Lexicon) -> tuple[Kind, Kind
     return first, second
 
 
-def _first_row(ref: TensorRef) -> Array:
+def _first_row(ref: Stored) -> Array:
     """The numbers at the beginning of the first axis."""
     return ref.read((slice(0, 1), *(slice(0, n) for n in ref.meta.shape[1:])))

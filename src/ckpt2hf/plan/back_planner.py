@@ -1,0 +1,213 @@
+"""From a Hugging Face directory and a training code's dialect to a plan, or to one error with everything in the way."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from ckpt2hf.dialects import express
+from ckpt2hf.errors import Ckpt2hfError, FactsError, UnsupportedError
+from ckpt2hf.ir import FIELDS, ModelSpec, plain
+from ckpt2hf.naming import assign, to_slots
+from ckpt2hf.ops import Mosaic
+from ckpt2hf.plan.plan import BackPlan
+from ckpt2hf.rewrites import TURNS, without_zero_biases
+from ckpt2hf.targets import TARGETS
+from ckpt2hf.targets.read import read_config, target_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from ckpt2hf.checkpoints import Checkpoint
+    from ckpt2hf.dialects import Dialect, Expressed, Fact, Layout
+    from ckpt2hf.naming import Assignment, Naming
+    from ckpt2hf.rewrites import Rewritten
+    from ckpt2hf.targets import Target
+    from ckpt2hf.targets.settings import Said
+
+_LAST_TURN = 32
+"""Turns that are tried; each solves a field, so that far fewer do."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Model:
+    """A directory that is understood."""
+
+    checkpoint: Checkpoint
+    target: Target
+    facts: Mapping[str, Said]
+    spec: ModelSpec
+    assignment: Assignment
+    sources: Mapping[str, Mosaic]
+    slots: Mapping[str, Mosaic]
+
+
+@dataclass(frozen=True, slots=True)
+class _Turned:
+    """A model turned towards a layout, as far as it goes."""
+
+    layout: Layout
+    rewrites: tuple[Rewritten, ...]
+    expressed: Expressed
+
+
+def make_back_plan(checkpoint: Checkpoint, dialect: Dialect, layout: str | None, said: Mapping[str, Fact]) -> BackPlan:
+    """The whole way, on metadata and vectors. `checkpoint` is the directory's weight file, names as they are.
+
+    `layout` is part of a title and chooses a generation of the code; `said` are the user's facts about the code. Raises
+    FactsError, MappingError, UnsupportedError.
+    """
+    model = _understood(checkpoint)
+    layouts = _chosen(dialect, layout, str(checkpoint.path))
+    tried = [_turned(dialect, each, model, said) for each in layouts]
+    fitting = [each for each in tried if not each.expressed.mismatches]
+    if not fitting:
+        raise _inexpressible(dialect, tried, model)
+    if len(fitting) > 1:
+        raise _several(dialect, fitting, str(checkpoint.path))
+    (found,) = fitting
+    file = found.expressed.file
+    if file is None:
+        raise TypeError("a layout that fits has made no file")
+    notes = [
+        f"the code has to have {name} = {_shown(fact.value)}: the checkpoint does not show it"
+        for name, fact in found.expressed.answers.items()
+    ]
+    return BackPlan(
+        checkpoint=model.checkpoint,
+        spec=model.spec,
+        assignment=model.assignment,
+        sources=model.sources,
+        slots=model.slots,
+        rewrites=found.rewrites,
+        links=file.links,
+        tensors=file.tensors,
+        dtype=None,
+        notes=tuple(notes),
+        target=model.target,
+        facts=model.facts,
+        dialect=dialect,
+        layout=found.layout,
+        file=file,
+        answers=found.expressed.answers,
+    )
+
+
+def _understood(checkpoint: Checkpoint) -> _Model:
+    """The directory as a model. Raises UnsupportedError, FactsError, MappingError."""
+    where, config = str(checkpoint.path), checkpoint.side.get("config.json", {})
+    target = target_of(config, TARGETS, where)
+    facts = read_config(target, config, where)
+    spec = ModelSpec(**{name: facts[name].value for name in FIELDS})
+    if problems := [*spec.problems(), *(problem.message for problem in target.problems(spec))]:
+        raise FactsError("config.json describes an impossible model", details=problems, where=where)
+    checkpoint = _with_base(checkpoint, target.naming)
+    try:
+        assignment = assign(target.naming, spec, {name: ref.meta for name, ref in checkpoint.tensors.items()})
+    except Ckpt2hfError as error:
+        remedies = ["correct config.json, if it is not that of these weights"]
+        told = f"{where}, read as {target.hf_class}"
+        raise type(error)(error.what, details=error.details, where=told, remedies=remedies) from error
+    refs = {**checkpoint.tensors, **{k: checkpoint.tensors[v] for k, v in assignment.stand_ins.items()}}
+    sources = {name: Mosaic.of(refs[name]) for made in assignment.links for name in made.names}
+    return _Model(checkpoint, target, facts, spec, assignment, sources, to_slots(assignment.links, sources))
+
+
+def _with_base(checkpoint: Checkpoint, naming: Naming) -> Checkpoint:
+    """Names as the class with its head has them: files of the body alone lack the first component of every name.
+
+    Source: transformers 4.57.6, modeling_utils.py (base_model_prefix): loading adds it just so.
+    """
+    firsts = {name.text.partition(".")[0] for rule in naming.rules for name in rule.names}
+    heads = {tie.name.text.partition(".")[0] for tie in naming.ties}
+    (base,) = firsts - heads
+    if any(name.startswith(f"{base}.") for name in checkpoint.tensors):
+        return checkpoint
+    named = {
+        name if name.partition(".")[0] in heads else f"{base}.{name}": ref for name, ref in checkpoint.tensors.items()
+    }
+    return replace(checkpoint, tensors=named)
+
+
+def _chosen(dialect: Dialect, layout: str | None, where: str) -> list[Layout]:
+    """The generations of the code that come into question. Raises UnsupportedError, FactsError."""
+    alive = [each for each in dialect.layout if each.refuse is None]
+    if not alive:
+        told = [each.refuse or "" for each in dialect.layout]
+        raise UnsupportedError(f"{dialect.title} has no counterpart among the classes", details=told, where=where)
+    if layout is None:
+        return alive
+    found = [each for each in alive if layout.lower() in each.title.lower()]
+    if not found:
+        titles = [each.title for each in alive]
+        raise FactsError(f"dialect {dialect.name} has no layout {layout!r}", details=titles, where=where)
+    return found
+
+
+def _turned(dialect: Dialect, layout: Layout, model: _Model, said: Mapping[str, Fact]) -> _Turned:
+    """The model turned towards a layout: without biases of zero if the code can do without them, else with them."""
+    without = without_zero_biases(model.spec, model.slots)
+    starts: list[tuple[Rewritten, ...]] = [without, ()] if without else [()]
+    kept = {name for name, fact in said.items() if fact.value is True}
+    tried = [
+        _solved(dialect, layout, model, start, said)
+        for start in starts
+        if not start or not any(getattr(model.spec, name) and not getattr(start[-1].spec, name) for name in kept)
+    ]
+    return min(tried, key=lambda each: len(each.expressed.mismatches))
+
+
+def _solved(
+    dialect: Dialect, layout: Layout, model: _Model, start: Sequence[Rewritten], said: Mapping[str, Fact]
+) -> _Turned:
+    """Identities applied until the layout can say the model, or none helps any more."""
+    made, solved = list(start), {spec_field for each in start for spec_field in _changed(model.spec, each.spec)}
+    while True:
+        spec, slots = (made[-1].spec, made[-1].slots) if made else (model.spec, model.slots)
+        expressed = express(dialect, layout, spec, slots, said)
+        steps = (
+            (mismatch.field, after)
+            for mismatch in expressed.mismatches
+            if mismatch.field not in solved and mismatch.wanted is not None
+            for turn in TURNS
+            if turn.solves == mismatch.field and (after := turn.apply(spec, slots, mismatch.wanted))
+        )
+        step = next(steps, None)
+        if step is None or len(made) > _LAST_TURN:
+            return _Turned(layout, tuple(made), expressed)
+        solved.add(step[0])
+        made.append(step[1])
+
+
+def _changed(one: ModelSpec, other: ModelSpec) -> list[str]:
+    return [name for name in FIELDS if getattr(one, name) != getattr(other, name)]
+
+
+def _inexpressible(dialect: Dialect, tried: Sequence[_Turned], model: _Model) -> UnsupportedError:
+    """Why no generation of the code can hold the model."""
+    details = []
+    for each in tried:
+        details.append(f"{each.layout.title}")
+        details += [f"  {mismatch.message}" for mismatch in each.expressed.mismatches]
+    return UnsupportedError(
+        f"{dialect.title} cannot hold this {model.target.hf_class}",
+        details=details,
+        where=str(model.checkpoint.path),
+        remedies=["another --to-dialect, or a dialect file of your own that describes your code"],
+    )
+
+
+def _several(dialect: Dialect, fitting: Sequence[_Turned], where: str) -> FactsError:
+    """More than one generation of the code could load it."""
+    titles = [each.layout.title for each in fitting]
+    return FactsError(
+        f"{len(fitting)} layouts of {dialect.title} can hold this model",
+        details=titles,
+        where=where,
+        remedies=[f"--to-layout '{title}'" for title in titles],
+    )
+
+
+def _shown(value: object) -> str:
+    text = plain(value)
+    return str(text).lower() if isinstance(text, bool) else str(text)

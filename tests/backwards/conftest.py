@@ -1,0 +1,104 @@
+"""Hugging Face directories to turn back: converted golden cases, and models that transformers makes and saves."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import torch
+
+from ckpt2hf.api import BackRequest, BackWriting, Level, Request, Writing, convert, convert_back
+from support import EVERY_FLAGS, SOURCES
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from ckpt2hf.api import BackReport, Report
+
+MODELS = Path(__file__).parents[1] / "dialects" / "models.py"
+
+
+@pytest.fixture(autouse=True)
+def _one_thread() -> Iterator[None]:
+    """Tiny matrices: a second thread only waits for the first."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="session")
+def models() -> Any:
+    """The module of small models of other people's codebases."""
+    spec = importlib.util.spec_from_file_location("small_models_backwards", MODELS)
+    assert spec
+    assert spec.loader
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="session")
+def converted(tmp_path_factory: pytest.TempPathFactory, repository: Path) -> Callable[[str], tuple[Path, Report]]:
+    """A golden case's directory and its report, made once."""
+    done: dict[str, tuple[Path, Report]] = {}
+
+    def make(name: str) -> tuple[Path, Report]:
+        if name not in done:
+            source = repository / "tests" / "golden" / name / SOURCES.get(name, "checkpoint.pt")
+            out = tmp_path_factory.mktemp("converted") / name
+            report = convert(Request(source=source, **EVERY_FLAGS[name]), Writing(out=out, level=Level.BYTES))
+            done[name] = (out, report)
+        return done[name]
+
+    return make
+
+
+@pytest.fixture
+def back(tmp_path: Path) -> Callable[..., tuple[Path, BackReport]]:
+    """Turns a directory back into a proved checkpoint."""
+
+    def turn(source: Path, dialect: str | Path, *, level: Level = Level.BYTES, **said: Any) -> tuple[Path, BackReport]:
+        out = tmp_path / "back" / "ckpt.pt"
+        report = convert_back(
+            BackRequest(source=source, dialect=dialect, **said), BackWriting(out=out, level=level, force=True)
+        )
+        assert report.verdict.proved, report.verdict
+        return out, report
+
+    return turn
+
+
+def loud(model: Any, *, zero: tuple[str, ...] = (), seed: int = 5) -> Any:
+    """Weights large enough that any mistake shows; those whose names end so are zero."""
+    random = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            drawn = torch.randn(parameter.shape, generator=random)
+            if parameter.ndim == 1:
+                parameter.copy_(1 + 0.2 * drawn if "weight" in name else 0.3 * drawn)
+            else:
+                embedding = any(word in name for word in ("wte", "wpe", "embed"))
+                parameter.copy_(drawn * (0.15 if embedding else 1.5 * parameter.shape[-1] ** -0.5))
+            if name.endswith(zero) and zero:
+                parameter.zero_()
+    return model.eval()
+
+
+@pytest.fixture
+def saved(tmp_path: Path) -> Callable[..., tuple[Path, Any]]:
+    """A model that transformers makes from a configuration and saves, with its directory."""
+
+    def save(kind: Any, config: Any, **options: Any) -> tuple[Path, Any]:
+        zero = options.pop("zero", ())
+        torch.manual_seed(0)
+        model = loud(kind(config), zero=zero)
+        directory = tmp_path / "hf"
+        model.save_pretrained(directory, **options)
+        return directory, model
+
+    return save
