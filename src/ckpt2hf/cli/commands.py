@@ -12,6 +12,7 @@ from ckpt2hf.cli import backwards
 from ckpt2hf.cli import options as o
 from ckpt2hf.cli.batch import batch, report
 from ckpt2hf.cli.console import OUT, show_json
+from ckpt2hf.cli.dialects import dialects_app
 from ckpt2hf.cli.options import LevelName
 from ckpt2hf.errors import UsageError
 from ckpt2hf.sources import watched
@@ -144,6 +145,7 @@ def convert(
 
 app.command()(batch)
 app.command()(report)
+app.add_typer(dialects_app, name="dialects")
 
 
 @app.command()
@@ -284,29 +286,3 @@ def verify(
         show_verdict(verdict, directory, quiet=quiet)
     if not verdict.proved:
         raise typer.Exit(1)
-
-
-dialects_app = typer.Typer(
-    help="List the codebases whose checkpoints are known, or show one.", invoke_without_command=True
-)
-app.add_typer(dialects_app, name="dialects")
-
-
-@dialects_app.callback()
-def dialects(context: typer.Context, *, as_json: o.Json = False) -> None:
-    """List the codebases whose checkpoints are known."""
-    from ckpt2hf.cli.show_dialects import dialects_json, show_dialects
-
-    if context.invoked_subcommand is None:
-        if as_json:
-            show_json(dialects_json())
-        else:
-            show_dialects()
-
-
-@dialects_app.command("show")
-def show_dialect(name: Annotated[str, typer.Argument(metavar="ID|FILE", show_default=False)]) -> None:
-    """Print the file of one dialect: every rule, every fact, every reason. A file of your own is checked first."""
-    from ckpt2hf.api import dialect_text
-
-    OUT.print(dialect_text(name), end="", markup=False)
