@@ -100,7 +100,7 @@ def test_every_target_can_be_read() -> None:
     assert {known.id for known in TARGETS} <= set(READERS)
 
 
-@pytest.mark.parametrize("known", map(target, CONFIGS), ids=lambda known: known.id)
+@pytest.mark.parametrize("known", [target(name) for name in CONFIGS], ids=lambda known: known.id)
 def test_what_is_left_out_is_the_default_of_the_class(known: Target) -> None:
     needed = NEEDED.get(known.id, {})
     whole = getattr(transformers, CONFIGS[known.id])(**needed).to_dict()

@@ -12,7 +12,7 @@ from ckpt2hf.api import convert
 from ckpt2hf.batch.gather import gather
 from ckpt2hf.errors import NotFoundError, UsageError
 from ckpt2hf.verify import Level
-from support import FLAGS
+from support import EVERY_FLAGS, SOURCES
 
 if TYPE_CHECKING:
     from ckpt2hf.batch.job import Job
@@ -146,11 +146,12 @@ def test_the_output_may_lie_among_the_inputs(runs: Path) -> None:
 
 def test_a_golden_folder_becomes_a_proved_batch(repository: Path, tmp_path: Path) -> None:
     gathered = gather([str(repository / "tests" / "golden" / "*" / "checkpoint.pt")], tmp_path / "out")
-    assert {job.name.partition("/")[0] for job in gathered.jobs} == FLAGS.keys() - {"az50_v2_accelerate_dir"}
+    named = {name for name in EVERY_FLAGS if name not in SOURCES}
+    assert {job.name.partition("/")[0] for job in gathered.jobs} == named
     for job in gathered.jobs[:3]:
         assert convert(told(job), replace(job.writing, level=Level.BYTES)).verdict.proved
         assert (tmp_path / "out" / job.name / "config.json").exists()
 
 
 def told(job: Job):  # noqa: ANN201
-    return replace(job.request, **FLAGS[job.name.partition("/")[0]])
+    return replace(job.request, **EVERY_FLAGS[job.name.partition("/")[0]])

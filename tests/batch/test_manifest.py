@@ -227,7 +227,7 @@ def test_chosen_names(runs: Path) -> None:
         ("[set]\nheads = 1.5", "heads takes a whole number"),
         ("set = 3", "takes a table"),
         ('dialect = "nanogtp"', "did you mean nanogpt?"),
-        ("dialect = 3", "3 is none of az-course"),
+        ("dialect = 3", "3 is none of affjljoo"),
         ('verify = "logit"', '"logit" is none of structure, bytes, logits; did you mean logits?'),
         ('dtype = "int8"', "float32, bfloat16, float16 or float64"),
         ('formats = ["gguf"]', "takes a list out of safetensors, bin"),

@@ -226,6 +226,7 @@ def forgotten_entries(layout: Any, made: Any) -> Iterator[tuple[str, Any]]:
 
 COPY = "an untied head that holds the embedding's very numbers computes the same logits"
 SAME_FUNCTION = {
+    ("litgpt_llama", "head_dim along axis 0"): "the width of the model is that of all heads together",
     ("qwen3-from-scratch", "heads along axis 1"): "the width of the model is that of all heads together",
     ("qwen3-from-scratch", "kv_heads along axis 1"): "there are as many heads of keys, and the same width",
     ("minimind3", "heads along axis 1"): "the width of the model is that of all heads together",

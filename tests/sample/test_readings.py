@@ -104,8 +104,8 @@ def test_layouts_that_mean_the_same_are_one_reading(example: Path) -> None:
     checkpoint = open_checkpoint(example / "az_llm_mini_final.pt")
     spaces = [asked_of_sample(checkpoint, each, {}) for each in candidates(checkpoint, None, {})]
     every = [reading for space in spaces for reading in space.everything()]
-    assert len(spaces) == 2
-    assert len(distinct(every)) * 2 == len(every) == 32
+    assert {each.candidate.fit.dialect.id for each in spaces} == {"az-course", "fcc", "karpathy-lecture"}
+    assert len(distinct(every)) < len(every)
     # Each function is read as the dialect that says so itself.
     chosen = {(r.spec.activation.value, r.candidate.fit.dialect.id) for r in distinct(every) if r.strain == 0}
     assert {("gelu", "az-course"), ("relu", "karpathy-lecture")} <= chosen

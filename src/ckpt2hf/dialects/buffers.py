@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from ckpt2hf.dialects.schema import DropEntry
     from ckpt2hf.ir import ModelSpec
 
-_SCORE = -1e10
+_SCORE = -1e5
 """What a masked score is replaced with: any number that softmax turns into zero."""
 
 

@@ -150,6 +150,7 @@ class ModelSpec:
             "kv_inner": self.kv_inner,
             "four_widths": 4 * self.d_model,
             "one": 1,
+            "vocab_and_one": self.vocab + 1,
             "one_theta": len({theta for theta in (self.rope_theta, self.rope_local_theta) if theta}),
             "queries": self.heads // max(self.kv_heads, 1) * self.head_dim,
         }

@@ -53,7 +53,7 @@ class _Forward:
 
     def __init__(self, spec: ModelSpec, weights: Mapping[str, Tensor], dtype: torch.dtype, trace: Trace | None) -> None:
         self.spec, self.weights, self.dtype, self.trace = spec, weights, dtype, trace
-        self.sublayers = Sublayers(spec, self._weight)
+        self.sublayers = Sublayers(spec, weights, dtype)
 
     def __call__(self, tokens: Tensor, start: int) -> Tensor:
         spec = self.spec
@@ -73,9 +73,6 @@ class _Forward:
         if self.trace is not None:
             self.trace[name] = value
         return value
-
-    def _weight(self, name: str) -> Tensor:
-        return self.weights[name].to(self.dtype)
 
     def _factor(self, name: str) -> float:
         value: float = getattr(self.spec, name).value(head_dim=self.spec.head_dim, d_model=self.spec.d_model)
@@ -117,7 +114,7 @@ class _Forward:
         else:
             logits = torch.cat([F.linear(x, rows.to(self.dtype)) for rows in torch.split(matrix, _HEAD_ROWS)], dim=-1)
         if spec.head_bias:
-            logits = logits + self._weight("head.bias")[: spec.vocab]
+            logits = logits + self.sublayers.weight("head.bias")[: spec.vocab]
         if not spec.logit_scale.is_one:
             logits = logits * self._factor("logit_scale")
         cap = spec.logit_softcap

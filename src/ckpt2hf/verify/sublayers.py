@@ -27,11 +27,16 @@ _ACTIVATIONS: Mapping[Activation, Callable[[Tensor], Tensor]] = {
 
 
 class Sublayers:
-    """What the blocks of one spec are made of. `weight` gives a slot in the type that is computed in."""
+    """What the blocks of one spec are made of; `weights` are slots, widened to the type that is computed in."""
 
-    def __init__(self, spec: ModelSpec, weight: Callable[[str], Tensor]) -> None:
-        self.spec, self.weight = spec, weight
+    def __init__(self, spec: ModelSpec, weights: Mapping[str, Tensor], dtype: torch.dtype) -> None:
+        # No bound method of whoever makes this: a cycle would keep the weights until the garbage is collected.
+        self.spec, self.weights, self.dtype = spec, weights, dtype
         self.scale = spec.attention_scale.value(head_dim=spec.head_dim, d_model=spec.d_model)
+
+    def weight(self, name: str) -> Tensor:
+        """A slot in the type that is computed in."""
+        return self.weights[name].to(self.dtype)
 
     def linear(self, name: str, x: Tensor, *, bias: bool) -> Tensor:
         """A linear layer by its name."""
