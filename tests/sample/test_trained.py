@@ -159,6 +159,10 @@ def test_random_weights_are_not_decided_about(every_golden: Any, judged: Callabl
     vocab = every_golden.logits.shape[-1]
     np.save(tmp_path / "ids.npy", np.random.default_rng(0).integers(0, vocab, 4000))
     judgement = judged(every_golden.path, tmp_path / "ids.npy")
+    if judgement.weighing is None:  # no file and no sample says how long sequences may be
+        assert "the sample cannot be asked for context" in str(judgement.refusal)
+        assert "--set context=N" in str(judgement.refusal)
+        judgement = judged(every_golden.path, tmp_path / "ids.npy", "context=64")
     assert not judgement.weighing.learned
     assert not judgement.weighing.decided
     assert not judgement.weighing.against

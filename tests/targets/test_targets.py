@@ -38,6 +38,7 @@ SAME_FUNCTION = {
     "eos_token_id": "generation is told by the test",
     "use_sliding_window": "without a window nothing slides",
     "attn_logit_softcapping": "Gemma 3's attention has no softcap in transformers 4.57",
+    "rope_parameters": "read by transformers 5, whose reading of every config is compared in tests/backwards",
     "decoder_sparse_step": "2 takes experts away, which the test of names sees",
     "mlp_only_layers": "a list of layers without experts, which the test of names sees",
     "architectures": "read by AutoModel only where model_type is missing",

@@ -30,6 +30,10 @@ ADDED = np.where(SEEN > 0, 0, -np.inf).astype(np.float32)
 INVERSE = (1.0 / 1e4 ** (np.arange(0, 8, 2, dtype=np.float32) / 8)).astype(np.float32)
 ANGLES = np.arange(300, dtype=np.float32)[:, None] * INVERSE
 COS, SIN = np.cos(ANGLES), np.sin(ANGLES)
+COMPUTED = replace(support.SPEC, position=Position.SINUSOIDAL, context=40)
+TABLE = sinusoids(40, COMPUTED.d_model)
+SPECS = {Expectation.SINUSOIDS: COMPUTED}
+"""The model that a tensor is held against, where it is another one."""
 RIGHT: dict[Expectation, list[Array]] = {
     Expectation.CAUSAL_MASK: [SEEN, SEEN[None, None], SEEN.astype(bool), SEEN.astype(np.uint8)],
     Expectation.FUTURE_MASK: [FUTURE, FUTURE[None, None], FUTURE.astype(bool)],
@@ -40,6 +44,7 @@ RIGHT: dict[Expectation, list[Array]] = {
     Expectation.ROPE_ANGLES: [(COS + 1j * SIN).astype(np.complex64)],
     Expectation.ROPE_COSINES: [COS, np.tile(COS, 2), np.repeat(COS, 2, 1), COS[None, :, None], COS.astype(np.float16)],
     Expectation.ROPE_SINES: [SIN, np.tile(SIN, 2), np.repeat(SIN, 2, 1)],
+    Expectation.SINUSOIDS: [TABLE, TABLE[:, None], sinusoids(64, COMPUTED.d_model), TABLE.astype(np.float16)],
 }
 OTHER = (1.0 / 5e5 ** (np.arange(0, 8, 2, dtype=np.float32) / 8)).astype(np.float32)
 
@@ -61,6 +66,15 @@ WRONG: dict[Expectation, list[Array]] = {
     Expectation.ROPE_ANGLES: [COS, (COS - 1j * SIN).astype(np.complex64), (SIN + 1j * COS).astype(np.complex64)],
     Expectation.ROPE_COSINES: [SIN, np.cos(ANGLES / 8), np.cos(np.arange(300)[:, None] * OTHER), COS[:, :2], COS[1:]],
     Expectation.ROPE_SINES: [COS, -SIN, np.concatenate([SIN, COS], 1), np.sin(ANGLES + ANGLES[1])],
+    Expectation.SINUSOIDS: [
+        TABLE[1:],
+        TABLE[:-1],
+        TABLE[:, :-2],
+        np.roll(TABLE, 1, axis=1),
+        np.roll(TABLE, 1, axis=0),
+        np.concatenate([TABLE[:, 0::2], TABLE[:, 1::2]], axis=1),
+        spoilt(TABLE),
+    ],
 }
 
 
@@ -70,13 +84,14 @@ def test_every_expectation_has_a_proof() -> None:
 
 @pytest.mark.parametrize("expected", list(Expectation))
 def test_what_it_says(expected: Expectation) -> None:
-    assert [PROOFS[expected](array, SPEC) for array in RIGHT[expected]] == [None] * len(RIGHT[expected])
+    spec = SPECS.get(expected, SPEC)
+    assert [PROOFS[expected](array, spec) for array in RIGHT[expected]] == [None] * len(RIGHT[expected])
 
 
 @pytest.mark.parametrize("expected", list(Expectation))
 def test_nearly_what_it_says(expected: Expectation) -> None:
     for array in WRONG[expected]:
-        assert PROOFS[expected](array, SPEC), array
+        assert PROOFS[expected](array, SPECS.get(expected, SPEC)), array
 
 
 def test_tables_of_rope_are_those_of_this_model() -> None:

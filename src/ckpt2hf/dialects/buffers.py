@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ckpt2hf.errors import UnsupportedError
-from ckpt2hf.ir.tables import rope_frequencies
+from ckpt2hf.ir.tables import rope_frequencies, sinusoids
 from ckpt2hf.naming import Expectation
 from ckpt2hf.tensors import Array, Box, DType, Meta
 
@@ -38,8 +38,7 @@ class Buffer:
 
 def buffer(entry: DropEntry, spec: ModelSpec) -> Buffer:
     """What the code would have registered. Raises UnsupportedError for a model that has no such thing."""
-    make = _MADE.get(entry.expect)
-    made = make(spec) if make else None
+    made = _MADE[entry.expect](spec)
     if made is None:
         raise UnsupportedError(f"{entry.name} is a {entry.expect.value}, which cannot be made for this model")
     dims = spec.dims()
@@ -98,5 +97,6 @@ _MADE: Mapping[Expectation, Callable[[ModelSpec], Array | None]] = {
     Expectation.ROPE_ANGLES: _turns,
     Expectation.ROPE_COSINES: _table(np.cos),
     Expectation.ROPE_SINES: _table(np.sin),
+    Expectation.SINUSOIDS: lambda spec: sinusoids(spec.context, spec.d_model),
 }
 """For each expectation, the numbers that meet it."""

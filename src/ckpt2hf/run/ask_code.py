@@ -9,7 +9,7 @@ import numpy as np
 
 from ckpt2hf.dialects import Candidate, candidates, detect
 from ckpt2hf.errors import FactsError
-from ckpt2hf.run.readings import asked_of_code, distinct
+from ckpt2hf.run.readings import asked_of_code, distinct, without_answers
 from ckpt2hf.verify.decide import decide
 from ckpt2hf.verify.oracle import run_reference
 
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from ckpt2hf.checkpoints import Checkpoint
     from ckpt2hf.dialects import Dialect, Said
     from ckpt2hf.ir import ModelSpec
-    from ckpt2hf.run.readings import Space
     from ckpt2hf.tensors import Array
 
 _TIME = 24
@@ -34,7 +33,8 @@ def ask_code(checkpoint: Checkpoint, named: Dialect | None, said: Said, target: 
     if not found:
         return detect(checkpoint, named, said.facts)  # says what is wrong
     spaces = [asked_of_code(checkpoint, each, said.facts) for each in found]
-    _require_answers(checkpoint, spaces)
+    if unanswerable := without_answers(checkpoint, spaces, "your code"):
+        raise unanswerable
     total = sum(space.size for space in spaces)
     every = distinct(chain.from_iterable(space.everything() for space in spaces)) if total <= _MOST else []
     if not every:
@@ -61,18 +61,6 @@ def ask_code(checkpoint: Checkpoint, named: Dialect | None, said: Said, target: 
         where=f"{checkpoint.path} against {target}",
         remedies=["check that the class and --reference-args are those of the training run"],
     )
-
-
-def _require_answers(checkpoint: Checkpoint, spaces: Sequence[Space]) -> None:
-    """Refuse where something is open that could be any number, such as the longest sequence. Raises FactsError."""
-    bare = [[name for name, answers in space.answers.items() if not answers] for space in spaces]
-    if all(bare):
-        names = list(dict.fromkeys(name for each in bare for name in each))
-        raise FactsError(
-            f"code cannot be asked for {' and '.join(names)}: any number would have to be tried",
-            where=str(checkpoint.path),
-            remedies=[" ".join(f"--set {name}=N" for name in bare[0])],
-        )
 
 
 def _tokens(spec: ModelSpec) -> Array:

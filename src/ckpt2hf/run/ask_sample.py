@@ -12,7 +12,7 @@ from ckpt2hf.dialects.weighing import Weighing
 from ckpt2hf.errors import Ckpt2hfError
 from ckpt2hf.ir import written
 from ckpt2hf.run.reading_search import Readings
-from ckpt2hf.run.readings import asked_of_sample, spelled
+from ckpt2hf.run.readings import asked_of_sample, spelled, without_answers
 from ckpt2hf.run.sample_refusals import abstained, contradicted, not_decided
 from ckpt2hf.run.sample_windows import read_windows
 from ckpt2hf.run.weighed import baselines, rows, temper
@@ -69,10 +69,13 @@ class Asked:
 
 def ask_sample(asked: Asked, sample: Sample, stage: Stage = lambda _said: None) -> Judgement:
     """The judgement of a sample. Raises what is wrong with the sample itself: UsageError, NotFoundError."""
-    spaces = _spaces(asked)
+    possible = _spaces(asked)
+    spaces = [space for space in possible if not space.bare]
     first = next((reading for space in spaces for reading in space.everything()), None)
     if first is None:
-        return asked.without_sample()
+        known = asked.without_sample()
+        unanswerable = None if known.candidate else without_answers(asked.checkpoint, possible, "the sample")
+        return Judgement(None, None, unanswerable) if unanswerable else known
     at = asked.checkpoint.path
     windows = read_windows(sample, first.spec, at if at.is_dir() else at.parent)
     readings = Readings(spaces, len(screened(len(windows.ids))) * windows.length)
@@ -113,17 +116,16 @@ def ask_sample(asked: Asked, sample: Sample, stage: Stage = lambda _said: None) 
 
 
 def _spaces(asked: Asked) -> list[Space]:
-    """The layouts that fit and that the user's word does not contradict, as far as their questions have answers.
+    """The layouts that fit and that the user's word does not contradict.
 
     That a dialect says otherwise than the user is no contradiction here: the sample is asked about both.
     """
     checkpoint, said = asked.checkpoint, asked.said.facts
-    found = [
+    return [
         asked_of_sample(checkpoint, each, said)
         for each in candidates(checkpoint, asked.named, said)
         if not resolve(each.fit.layout, checkpoint, said, asserted=True).conflicts
     ]
-    return [space for space in found if all(space.answers.values())]
 
 
 def _judged(asked: Asked, readings: Readings, outcome: Outcome, weighing: Weighing) -> Judgement:

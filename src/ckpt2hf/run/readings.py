@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any
 from ckpt2hf.dialects import Candidate, Fact, Origin, flag
 from ckpt2hf.dialects.resolve import resolve
 from ckpt2hf.dialects.usual import group, usual
-from ckpt2hf.errors import MappingError
+from ckpt2hf.errors import FactsError, MappingError
 from ckpt2hf.ir import parse_field, written
 from ckpt2hf.naming import assign, to_slots
 from ckpt2hf.ops import Mosaic
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from ckpt2hf.checkpoints import Checkpoint
     from ckpt2hf.ir import ModelSpec
@@ -81,6 +81,11 @@ class Space:
     stands: Mapping[str, Fact] = field(default_factory=dict)
     """Open fields that something else decides already."""
     _made: dict[tuple[str, ...], Reading | None] = field(default_factory=dict)
+
+    @property
+    def bare(self) -> tuple[str, ...]:
+        """Open fields that could be any number, such as the longest sequence: nothing can be tried."""
+        return tuple(name for name, answers in self.answers.items() if not answers)
 
     @property
     def size(self) -> int:
@@ -187,6 +192,23 @@ def asked_of_sample(checkpoint: Checkpoint, each: Candidate, said: Mapping[str, 
                 free[name] = _ordered(name, [spelled(fact), *answers])
     rest = {name: fact for name, fact in said.items() if name not in free}
     return Space(checkpoint, each, rest, free, own, Origin.SAMPLE, "the sample", stands)
+
+
+def without_answers(checkpoint: Checkpoint, spaces: Sequence[Space], who: str) -> FactsError | None:
+    """What to say where every space has something open that could be any number; None where one has not.
+
+    `who` is asked. Nobody can be asked the rest, either, before that is known.
+    """
+    bare = [space.bare for space in spaces]
+    if not bare or not all(bare):
+        return None
+    names = list(dict.fromkeys(name for each in bare for name in each))
+    return FactsError(
+        f"{who} cannot be asked for {' and '.join(names)}: any number would have to be tried",
+        where=str(checkpoint.path),
+        tried=f"{who} can be asked for everything else that is open, once that is known",
+        remedies=[" ".join(f"--set {name}=N" for name in bare[0])],
+    )
 
 
 def spelled(fact: Fact) -> str:

@@ -5,6 +5,8 @@ Source: huggingface/transformers 4.57 and 5.x, models/olmo3/{configuration,model
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 from ckpt2hf.ir import NormPlacement, QkNorm
 from ckpt2hf.naming import Naming
 from ckpt2hf.targets.gpt2 import SIZES
@@ -12,6 +14,24 @@ from ckpt2hf.targets.layer_types import BIASED, LAYERS, layer_types
 from ckpt2hf.targets.llama import ALIKE, ATTENTION, BIASES, ENDS, HEAD_TIE, MLP, MODULES, shared_config
 from ckpt2hf.targets.qwen3 import QK_NORMS
 from ckpt2hf.targets.target import Relation, Requirement, Target, same
+
+if TYPE_CHECKING:
+    from ckpt2hf.ir import ModelSpec
+
+
+def _config(spec: ModelSpec) -> dict[str, Any]:
+    theta = spec.rope_theta or spec.rope_local_theta
+    # Transformers 4 reads rope_theta alone. Transformers 5 reads it for full layers only, and gives sliding layers a
+    # base of 500,000, whatever it says: only rope_parameters reach those.
+    alike = {"rope_type": "default", "rope_theta": theta}
+    return {
+        "model_type": "olmo3",
+        **shared_config(spec),
+        "rope_theta": theta,
+        "rope_parameters": {"full_attention": alike, "sliding_attention": dict(alike)},
+        **layer_types(spec),
+    }
+
 
 OLMO3 = Target(
     id="olmo3",
@@ -40,11 +60,6 @@ OLMO3 = Target(
         ),
         ties=HEAD_TIE,
     ),
-    config=lambda spec: {
-        "model_type": "olmo3",
-        **shared_config(spec),
-        "rope_theta": spec.rope_theta or spec.rope_local_theta,
-        **layer_types(spec),
-    },
+    config=_config,
     modules=MODULES,
 )
