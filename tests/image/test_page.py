@@ -10,7 +10,7 @@ from image.engine import HARDENED
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = (ROOT / "docs" / "container.md").read_text(encoding="utf-8")
 DOCKERFILE = (ROOT / "docker" / "Dockerfile").read_text(encoding="utf-8")
-REGISTRIES = re.compile(r"\b(?:pypi|pythonhosted|download\.pytorch|docker\.io/|ghcr|quay)\b")
+REGISTRIES = re.compile(r"(?:\bpypi|hosted\.org|download\.pytorch|docker\.io/|ghcr|quay)\b")
 
 
 def test_the_build_arguments_are_those_of_the_dockerfile() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -34,7 +35,7 @@ class PlanOptions:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Way:
+class Way(ABC):
     """A model read by one naming and written by another, whichever way it goes."""
 
     checkpoint: Checkpoint
@@ -55,9 +56,9 @@ class Way:
     notes: tuple[str, ...]
 
     @property
+    @abstractmethod
     def read_as(self) -> str:
         """As what the source is read, in words."""
-        raise NotImplementedError
 
     @property
     def final_spec(self) -> ModelSpec:
