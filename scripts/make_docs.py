@@ -24,7 +24,8 @@ import ckpt2hf.report.batch
 import ckpt2hf.report.evidence
 import ckpt2hf.report.report
 from ckpt2hf.api import dialects
-from ckpt2hf.cli.commands import app, dialects_app
+from ckpt2hf.cli.commands import app
+from ckpt2hf.cli.dialects import dialects_app
 from ckpt2hf.errors import Ckpt2hfError
 from ckpt2hf.ir import FIELDS, accepts, choices, plain
 from ckpt2hf.report.batch import BATCH_SCHEMA, Status
