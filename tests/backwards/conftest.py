@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import torch
 
-from ckpt2hf.api import BackRequest, BackWriting, Level, Request, Writing, convert, convert_back
-from support import EVERY_FLAGS, SOURCES
+from ckpt2hf.api import BackRequest, BackWriting, Level, convert_back
+from converted import golden_converter
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -45,17 +45,7 @@ def models() -> Any:
 @pytest.fixture(scope="session")
 def converted(tmp_path_factory: pytest.TempPathFactory, repository: Path) -> Callable[[str], tuple[Path, Report]]:
     """A golden case's directory and its report, made once."""
-    done: dict[str, tuple[Path, Report]] = {}
-
-    def make(name: str) -> tuple[Path, Report]:
-        if name not in done:
-            source = repository / "tests" / "golden" / name / SOURCES.get(name, "checkpoint.pt")
-            out = tmp_path_factory.mktemp("converted") / name
-            report = convert(Request(source=source, **EVERY_FLAGS[name]), Writing(out=out, level=Level.BYTES))
-            done[name] = (out, report)
-        return done[name]
-
-    return make
+    return golden_converter(tmp_path_factory, repository, Level.BYTES)
 
 
 @pytest.fixture

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from ckpt2hf.api import Level, Request, Writing, convert
-from support import EVERY_FLAGS, SOURCES
+from ckpt2hf.api import Level
+from converted import golden_converter
+from support import EVERY_FLAGS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,14 +26,4 @@ def flags() -> dict[str, dict[str, Any]]:
 @pytest.fixture(scope="session")
 def converted(tmp_path_factory: pytest.TempPathFactory, repository: Path) -> Callable[[str], tuple[Path, Report]]:
     """A golden case's proved directory and its report, made once."""
-    done: dict[str, tuple[Path, Report]] = {}
-
-    def make(name: str) -> tuple[Path, Report]:
-        if name not in done:
-            source = repository / "tests" / "golden" / name / SOURCES.get(name, "checkpoint.pt")
-            out = tmp_path_factory.mktemp("converted") / name
-            report = convert(Request(source=source, **EVERY_FLAGS[name]), Writing(out=out, level=Level.LOGITS))
-            done[name] = (out, report)
-        return done[name]
-
-    return make
+    return golden_converter(tmp_path_factory, repository, Level.LOGITS)
