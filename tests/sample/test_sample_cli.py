@@ -88,3 +88,12 @@ def test_who_is_asked_for_facts_is_told_about_samples(trained: Any, cli: Callabl
     done = cli("plan", trained.six, "--dialect", "nanogpt")
     assert done.returncode == 2
     assert "--sample text.txt" in done.stderr
+
+
+@pytest.mark.parametrize("command", ["plan", "inspect"])
+def test_what_no_sample_can_be_asked_is_said(
+    command: str, repository: Path, trained: Any, cli: Callable[..., Any]
+) -> None:
+    done = cli(command, repository / "tests" / "golden" / "lfs_llama3" / "model.pth", "--sample", trained.ids)
+    assert "the sample cannot be asked for context" in done.stdout + done.stderr
+    assert "--set context=N" in done.stdout + done.stderr

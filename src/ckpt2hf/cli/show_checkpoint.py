@@ -93,11 +93,10 @@ def _way(candidate: Candidate, checkpoint: Checkpoint, missing: Sequence[Questio
 
 def _judged(judgement: Judgement) -> Iterator[tuple[str, str, str]]:
     """What a sample showed, and what follows from it."""
-    if judgement.weighing is None:
-        return
-    yield from evidence_rows(evidence_report(judgement.weighing))
-    for name, value in judgement.weighing.decided.items():
-        yield "decided", flag(name, value), "green"
+    if judgement.weighing is not None:
+        yield from evidence_rows(evidence_report(judgement.weighing))
+        for name, value in judgement.weighing.decided.items():
+            yield "decided", flag(name, value), "green"
     if judgement.refusal:
         yield "refused", judgement.refusal.what, "yellow"
 
