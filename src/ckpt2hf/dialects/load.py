@@ -70,10 +70,9 @@ def blamed(known: Dialect, error: UnsoundRuleError) -> UsageError | None:
     if known.file is None:
         return None
     for n, layout in enumerate(known.layout):
-        for k, entry in enumerate(layout.rule):
-            if error.rule is not None and entry.rule() == error.rule:
-                path = ("layout", n, "rule", k)
-                return _refused(known.file, [Problem(path, error.what)])
+        for path, rule in layout.placed_rules():
+            if rule == error.rule:
+                return _refused(known.file, [Problem(path, error.what).below("layout", n)])
     return None
 
 
