@@ -313,6 +313,53 @@ def test_all_mistakes_come_in_one_error_in_the_order_of_the_file(own: Callable[.
     assert len(told) <= len(apart) + 2  # a fact under a wrong name is also missing under its own
 
 
+HEAD_DIM = 'head_dim = { quotient = ["d_model", "heads"] }\n'
+"""A fact that both layouts of minGPT say alike."""
+
+
+def sharing(facts: str, *leaving_out: str) -> str:
+    """minGPT's file with facts of all layouts, and without these lines in any layout."""
+    text = MINGPT
+    for line in leaving_out:
+        assert text.count(line) == 2
+        text = text.replace(line, "")
+    return text.replace("[[layout]]", f"{facts}\n[[layout]]", 1)
+
+
+def test_shared_facts_are_those_of_each_layout_that_says_nothing_else(own: Callable[..., Path]) -> None:
+    facts = f'[facts]\n{HEAD_DIM}activation = {{ const = "relu", why = "never: both layouts say what it is" }}\n'
+    refused = '[[layout]]\ntitle = "x"\nrefuse = "y"\nsignature = { needs = "z" }\n'
+    read = dialect(own(text=sharing(facts, HEAD_DIM) + refused))
+    assert read.layout[:2] == dialect("mingpt").layout
+    assert not read.layout[2].facts
+
+
+@pytest.mark.parametrize(
+    ("fact", "told"),
+    [
+        ('head_dim = { quotient = ["d_modell", "heads"] }', "facts.head_dim.quotient[0]: d_modell is no fact"),
+        ("head_dim = { quotent = 1 }", "facts.head_dim.quotent: there is no word quotent; did you mean quotient?"),
+        ("head_dim = 3", "facts.head_dim: takes"),
+        ('head_dim = "QUESTION"', "facts.head_dim: this question is open"),
+        (f"{HEAD_DIM}hed_dim = {{ const = 3, why = 'x' }}", "facts.hed_dim: there is no fact hed_dim; did you mean"),
+    ],
+)
+def test_a_mistake_in_shared_facts_is_told_once_where_it_is(own: Callable[..., Path], fact: str, told: str) -> None:
+    path = own(text=sharing(f"[facts]\n{fact}", HEAD_DIM))
+    (detail,) = refusal(path).details
+    found = LINE.match(detail)
+    assert found
+    assert detail[found.end() :].startswith(told)
+    name = told.removeprefix("facts.")[:8].rstrip(":.")
+    assert path.read_text(encoding="utf-8").splitlines()[int(found[1]) - 1].startswith(name[:7])
+
+
+@pytest.mark.parametrize("value", ["5", "[]", "[{}]", "true"])
+def test_shared_facts_that_are_no_table_are_told(own: Callable[..., Path], value: str) -> None:
+    told = refusal(own(text=f"facts = {value}\n{MINGPT}")).details
+    assert [detail.partition(", not")[0] for detail in told] == ["mine.toml:1: facts: takes a table"]
+
+
 @pytest.mark.parametrize(
     ("text", "line", "column"),
     [

@@ -277,6 +277,8 @@ class Dialect(Table):
     """Repository, commit and files the facts were read from."""
     target: str
     """The Hugging Face architecture its checkpoints become."""
+    facts: dict[str, FactSources] = Field(default_factory=dict)
+    """Facts that all layouts share. What a layout says comes first, and then these, before those of its family."""
     layout: tuple[Layout, ...]
     """The generations of the codebase, one at least."""
     _file: DialectFile | None = PrivateAttr(default=None)
