@@ -23,7 +23,7 @@ from ckpt2hf.verify.function import check_function
 from ckpt2hf.verify.probes import make_probes
 from ckpt2hf.verify.structure import check_structure
 from ckpt2hf.verify.weights import load_slots, tensor
-from support import EVERY_FLAGS, SOURCES
+from support import EVERY_FLAGS, SOURCES, Tally
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -154,3 +154,22 @@ def bench(repository: Path) -> Callable[[str], Bench]:
 def benches(bench: Callable[[str], Bench]) -> list[Bench]:
     """Every ordinary conversion: fused and per-head sources, tied and untied, with and without biases, both GELUs."""
     return [bench(name) for name in BENCHES]
+
+
+@pytest.fixture
+def survivors(benches: list[Bench], tally: Tally) -> Callable[[Callable[..., None]], list[str]]:
+    """The conversions that a mutation of weights changes without the logits showing it; it changes at least one."""
+
+    def left(mutate: Callable[..., None]) -> list[str]:
+        found, made = [], 0
+        for bench in benches:
+            state, config = bench.copy()
+            mutate(state, bench.plan.final_spec)
+            if bench.changed(state, config):
+                made += 1
+                if tally("of the weights", killed=bench.first_failure(state) is not None):
+                    found.append(bench.name)
+        assert made
+        return found
+
+    return left
