@@ -57,7 +57,8 @@ def layout_part(layout: Layout) -> str:
     rules += [(names(r.names), names(r.slots), ", ".join(map(op_words, r.ops))) for r in layout.rule]
     rules += [(f"`{t.name}`", f"the same numbers as `{t.same_as}`", "proved, or absent") for t in layout.tie]
     rules += [
-        (f"`{d.name}`", "left out", f"once proved to be a {d.expect.value.replace('_', ' ')}") for d in layout.drop
+        (f"`{d.name}`", "left out", f"once proved to be as expected: {d.expect.value.replace('_', ' ')}")
+        for d in layout.drop
     ]
     target = f" Target: `{layout.target}`." if layout.target else ""
     kin = f" Facts not listed are those of the family `{layout.family}`." if layout.family != "none" else ""

@@ -174,7 +174,7 @@ class DropEntry(Table):
     """The tensor."""
     expect: Expectation
     """What it is proved to be: `causal_mask`, `future_mask`, `additive_mask`, `masked_score`, `position_ids`,
-    `rope_frequencies`, `rope_angles`, `rope_cosines` or `rope_sines`."""
+    `sinusoids`, `rope_frequencies`, `rope_angles`, `rope_cosines` or `rope_sines`."""
     write: bool = True
     """Whether the code as it is now keeps it with the weights, so that a checkpoint that is made for it needs it."""
     shape: tuple[str, ...] = ()
