@@ -37,6 +37,7 @@ TITAN = {
     **{part: f"layers.{{i}}.attention.qkv_linear.w{part}.weight" for part in "qkv"},
 }
 TITAN_FUSED = {**without(TITAN, *"qkv"), "qkv": "layers.{i}.attention.qkv_linear.wqkv.weight"}
+TITAN_NORMS = {f"{part}_norm": f"layers.{{i}}.attention.{part}_norm.weight" for part in "qk"}
 GPT_FAST = {**without(META, *"qkv"), "qkv": "layers.{i}.attention.wqkv.weight"}
 LINGUA = {**META, "head": "output.tied_module.weight"}
 CS336 = named(
@@ -196,6 +197,10 @@ HABITS: dict[str, tuple[dict[str, str], Habits]] = {
     "torchtitan": (META, replace(LLAMA, theta=5e5)),
     "torchtitan of 2026": (TITAN, replace(LLAMA, theta=5e5)),
     "torchtitan, fused": (TITAN_FUSED, replace(LLAMA, theta=5e5, by_group=True)),
+    "torchtitan, Qwen3": (TITAN | TITAN_NORMS, replace(QWEN, head_dim=6)),
+    "torchtitan, Qwen3 before April 2026": (META | TITAN_NORMS, replace(QWEN, head_dim=6, tied=True)),
+    "torchtitan, Qwen3 of April 2026": ({**TITAN, "head": "output.weight"} | TITAN_NORMS, replace(QWEN, head_dim=6)),
+    "torchtitan, Qwen3 fused": (TITAN_FUSED | TITAN_NORMS, replace(QWEN, head_dim=6, by_group=True)),
     "gpt-fast": (GPT_FAST, LLAMA),
     "cs336": (CS336, MHA),
     "picotron": (PICOTRON, HALVES),

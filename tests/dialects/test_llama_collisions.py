@@ -178,6 +178,16 @@ REFUSED: dict[str, tuple[dict[str, tuple[int, ...]], dict[str, Any], str]] = {
         {},
         "shared experts",
     ),
+    "torchtitan's experts": (
+        {
+            "tok_embeddings.weight": (40, 32),
+            "layers.0.attention_norm.weight": (32,),
+            "layers.0.moe.router.gate.weight": (4, 32),
+            "layers.0.moe.expert_bias": (4,),
+        },
+        {},
+        "a bias, expert_bias",
+    ),
     "litgpt's Pythia": (
         {
             "transformer.wte.weight": (40, 32),
