@@ -81,6 +81,8 @@ NANOCHAT_META = {
         "sequence_len": TIME, "vocab_size": VOCAB, "n_layer": 2, "n_head": 4, "n_kv_head": 2, "n_embd": 32,
     },
 }  # fmt: skip
+LIKE_LLAMA = ("norm_offset=false", "activation=silu", "embed_scale=1")
+LIKE_GEMMA = ("norm_offset=true", "activation=gelu_tanh", "embed_scale=d_model**0.5")
 CASES: dict[str, Case] = {
     "happy-llm": Case(said("heads=4", "context=16", dialect="happy-llm"), "pretrain_32_2_40.pth"),
     "baby-llama2": Case(said("heads=4", "context=16", dialect="baby-llama2"), "epoch_0.pth"),
@@ -113,6 +115,26 @@ CASES: dict[str, Case] = {
     "torchtitan, Qwen3 before April 2026": Case(said("context=16", dialect="torchtitan")),
     "torchtitan, Qwen3 of April 2026": Case(said("context=16")),
     "torchtitan, Qwen3 fused": Case(said("kv_heads=2", "context=16")),
+    "torchtune": Case(
+        said("heads=4", "context=16", "norm_eps=1e-5", "rope_layout=pairs", "rope_theta=500000", "rope_scaling=none")
+    ),
+    "torchtune, Phi-3": Case(
+        said("heads=4", "context=16", "norm_eps=1e-5", "rope_layout=halves", "rope_theta=10000", "rope_scaling=none")
+    ),
+    "torchtune, Llama 3.2": Case(
+        said(
+            *("heads=4", "context=16", "norm_eps=1e-5", "rope_layout=pairs", "rope_theta=500000"),
+            *("rope_scaling=llama3:32,1,4,8192", *LIKE_LLAMA),
+        )
+    ),
+    "torchtune, Qwen2": Case(said("heads=4", "context=16", "norm_eps=1e-6", "rope_theta=1000000")),
+    "torchtune, Gemma": Case(
+        said(
+            *("heads=4", "context=16", "norm_eps=1e-6", "rope_layout=pairs", "rope_theta=10000"),
+            *("rope_scaling=none", *LIKE_GEMMA),
+        )
+    ),
+    "torchtune, Qwen3": Case(said("context=16", "norm_eps=1e-6")),
     "gpt-fast": Case(
         said("heads=4", "kv_heads=2", "context=16", "rope_theta=1e4", "rope_scaling=none", dialect="gpt-fast")
     ),

@@ -38,6 +38,20 @@ TITAN = {
 }
 TITAN_FUSED = {**without(TITAN, *"qkv"), "qkv": "layers.{i}.attention.qkv_linear.wqkv.weight"}
 TITAN_NORMS = {f"{part}_norm": f"layers.{{i}}.attention.{part}_norm.weight" for part in "qk"}
+TORCHTUNE = named(
+    ("tok_embeddings.weight", "norm.scale", "output.weight"),
+    "layers.{i}",
+    **{part: f"attn.{part}_proj.weight" for part in "qkv"},
+    o="attn.output_proj.weight",
+    gate="mlp.w1.weight",
+    down="mlp.w2.weight",
+    up="mlp.w3.weight",
+    norm1="sa_norm.scale",
+    norm2="mlp_norm.scale",
+)
+TORCHTUNE_TIED = {**TORCHTUNE, "head": "tok_embeddings.weight"}
+TORCHTUNE_QWEN2 = TORCHTUNE_TIED | {f"{p}_bias": f"layers.{{i}}.attn.{p}_proj.bias" for p in "qkv"}
+TORCHTUNE_QWEN3 = TORCHTUNE | {f"{part}_norm": f"layers.{{i}}.attn.{part}_norm.scale" for part in "qk"}
 GPT_FAST = {**without(META, *"qkv"), "qkv": "layers.{i}.attention.wqkv.weight"}
 LINGUA = {**META, "head": "output.tied_module.weight"}
 CS336 = named(
@@ -201,6 +215,15 @@ HABITS: dict[str, tuple[dict[str, str], Habits]] = {
     "torchtitan, Qwen3 before April 2026": (META | TITAN_NORMS, replace(QWEN, head_dim=6, tied=True)),
     "torchtitan, Qwen3 of April 2026": ({**TITAN, "head": "output.weight"} | TITAN_NORMS, replace(QWEN, head_dim=6)),
     "torchtitan, Qwen3 fused": (TITAN_FUSED | TITAN_NORMS, replace(QWEN, head_dim=6, by_group=True)),
+    "torchtune": (TORCHTUNE, replace(LLAMA, theta=5e5)),
+    "torchtune, Phi-3": (TORCHTUNE, HALVES),
+    "torchtune, Llama 3.2": (TORCHTUNE_TIED, replace(LLAMA, theta=5e5, stretch=(32, 1, 4, 8192))),
+    "torchtune, Qwen2": (TORCHTUNE_QWEN2, replace(HALVES, theta=1e6, eps=1e-6, bias=("q", "k", "v"))),
+    "torchtune, Gemma": (
+        TORCHTUNE_TIED,
+        replace(LLAMA, kv_heads=1, head_dim=10, eps=1e-6, plus_one=True, times=ROOT, act="gelu_tanh"),
+    ),
+    "torchtune, Qwen3": (TORCHTUNE_QWEN3, replace(QWEN, head_dim=6)),
     "gpt-fast": (GPT_FAST, LLAMA),
     "cs336": (CS336, MHA),
     "picotron": (PICOTRON, HALVES),

@@ -225,11 +225,13 @@ def forgotten_entries(layout: Any, made: Any) -> Iterator[tuple[str, Any]]:
 
 
 COPY = "an untied head that holds the embedding's very numbers computes the same logits"
+ONE_WIDTH = "the width of the model is that of all heads together"
 SAME_FUNCTION = {
-    ("litgpt_llama", "head_dim along axis 0"): "the width of the model is that of all heads together",
-    ("qwen3-from-scratch", "heads along axis 1"): "the width of the model is that of all heads together",
+    ("litgpt_llama", "head_dim along axis 0"): ONE_WIDTH,
+    ("qwen3-from-scratch", "heads along axis 1"): ONE_WIDTH,
     ("qwen3-from-scratch", "kv_heads along axis 1"): "there are as many heads of keys, and the same width",
-    ("minimind3", "heads along axis 1"): "the width of the model is that of all heads together",
+    ("minimind3", "heads along axis 1"): ONE_WIDTH,
+    **{(f"torchtune{name}", "head_dim along axis 0"): ONE_WIDTH for name in ("", ", Phi-3", ", Llama 3.2", ", Qwen2")},
     ("nanogpt_bias", "tied = False"): COPY,
     ("nanogpt_nobias_origmod", "tied = False"): COPY,
     ("nanogpt_nobias_raw", "tied = False"): COPY,
