@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from checkpoints.nanotron_ranks import save
 from dialects.llama_names import HABITS
 from dialects.llama_oracle import TIME, VOCAB, Oracle
 
@@ -48,6 +49,41 @@ class Case:
         for name, settings in self.beside.items():  # JSON is YAML, too
             (folder / name).write_text(json.dumps(settings), encoding="utf-8")
         return folder / self.file
+
+
+FUSED, CUT_ACROSS = ("qkv_proj", "gate_up_proj"), ("o_proj.weight", "down_proj.weight")
+"""What nanotron fuses, and what it cuts along the columns."""
+
+
+@dataclass(frozen=True)
+class NanotronCase(Case):
+    """A directory with a file for each parameter, or for what each of two ranks has of it."""
+
+    def write(self, folder: Path, model: Oracle, **more: torch.Tensor) -> Path:
+        """The directory itself."""
+        parts: dict[str, list[torch.Tensor]] = {}
+        for name, value in {**model.state_dict(), **more}.items():
+            module, kind = name.rsplit(".", 1)
+            above = module.rpartition(".")[0]
+            parts.setdefault(f"model.{above if above.endswith(FUSED) else module}.{kind}", []).append(value)
+        axes = {name: int(name.endswith(CUT_ACROSS)) for name in parts if "norm" not in name}
+        cuts = {name: (axis, tuple(part.shape[axis] for part in parts[name])) for name, axis in axes.items()}
+        folder.mkdir(exist_ok=True)
+        save(folder, {name: torch.cat(each) for name, each in parts.items()}, cuts, 2)
+        for name, settings in self.beside.items():
+            (folder / name).write_text(json.dumps(settings), encoding="utf-8")
+        return folder
+
+
+def nanotron_config(**other: Any) -> dict[str, dict[str, Any]]:
+    """`model_config.json` and `config.yaml`."""
+    same = {
+        "hidden_act": "silu", "hidden_size": 32, "intermediate_size": 44, "max_position_embeddings": TIME,
+        "num_attention_heads": 4, "num_hidden_layers": 2, "num_key_value_heads": 2, "rms_norm_eps": 1e-5,
+        "rope_scaling": None, "rope_theta": 10000.0, "tie_word_embeddings": False, "vocab_size": VOCAB,
+    }  # fmt: skip
+    run = {"model": {"dtype": "bfloat16", "init_method": {"std": 0.02}}}
+    return {"model_config.json": {**same, **other}, "config.yaml": run}
 
 
 def said(*facts: str, dialect: str | None = None) -> dict[str, Any]:
@@ -135,6 +171,13 @@ CASES: dict[str, Case] = {
         )
     ),
     "torchtune, Qwen3": Case(said("context=16", "norm_eps=1e-6")),
+    "nanotron": NanotronCase(said(), beside=nanotron_config(rope_interleaved=True)),
+    "nanotron, Qwen2": NanotronCase(
+        said(),
+        beside=nanotron_config(
+            rope_interleaved=False, rope_theta=1e6, tie_word_embeddings=True, sliding_window_size=None
+        ),
+    ),
     "gpt-fast": Case(
         said("heads=4", "kv_heads=2", "context=16", "rope_theta=1e4", "rope_scaling=none", dialect="gpt-fast")
     ),

@@ -18,6 +18,7 @@ def without(names: dict[str, str], *parts: str) -> dict[str, str]:
     return {name: path for name, path in names.items() if name not in parts}
 
 
+LM_HEAD = "lm_head.pp_block.weight"
 META = named(
     ("tok_embeddings.weight", "norm.weight", "output.weight"),
     "layers.{i}",
@@ -52,6 +53,18 @@ TORCHTUNE = named(
 TORCHTUNE_TIED = {**TORCHTUNE, "head": "tok_embeddings.weight"}
 TORCHTUNE_QWEN2 = TORCHTUNE_TIED | {f"{p}_bias": f"layers.{{i}}.attn.{p}_proj.bias" for p in "qkv"}
 TORCHTUNE_QWEN3 = TORCHTUNE | {f"{part}_norm": f"layers.{{i}}.attn.{part}_norm.scale" for part in "qk"}
+NANOTRON = named(
+    ("token_position_embeddings.pp_block.token_embedding.weight", "final_layer_norm.pp_block.weight", LM_HEAD),
+    "decoder.{i}.pp_block",
+    **{part: f"attn.qkv_proj.{part}.weight" for part in "qkv"},
+    **{f"{part}_bias": f"attn.qkv_proj.{part}.bias" for part in "qkv"},
+    o="attn.o_proj.weight",
+    **{part: f"mlp.gate_up_proj.{part}.weight" for part in ("gate", "up")},
+    down="mlp.down_proj.weight",
+    norm1="input_layernorm.weight",
+    norm2="post_attention_layernorm.weight",
+)
+"""What is fused in its files lies apart here, below the name of the whole."""
 GPT_FAST = {**without(META, *"qkv"), "qkv": "layers.{i}.attention.wqkv.weight"}
 LINGUA = {**META, "head": "output.tied_module.weight"}
 CS336 = named(
@@ -224,6 +237,8 @@ HABITS: dict[str, tuple[dict[str, str], Habits]] = {
         replace(LLAMA, kv_heads=1, head_dim=10, eps=1e-6, plus_one=True, times=ROOT, act="gelu_tanh"),
     ),
     "torchtune, Qwen3": (TORCHTUNE_QWEN3, replace(QWEN, head_dim=6)),
+    "nanotron": (without(NANOTRON, "q_bias", "k_bias", "v_bias"), LLAMA),
+    "nanotron, Qwen2": ({**NANOTRON, "head": NANOTRON["embed"]}, replace(HALVES, theta=1e6, bias=("q", "k", "v"))),
     "gpt-fast": (GPT_FAST, LLAMA),
     "cs336": (CS336, MHA),
     "picotron": (PICOTRON, HALVES),
