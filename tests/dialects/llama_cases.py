@@ -86,6 +86,26 @@ def nanotron_config(**other: Any) -> dict[str, dict[str, Any]]:
     return {"model_config.json": {**same, **other}, "config.yaml": run}
 
 
+def up_and_gate(state: State) -> State:
+    """OLMo's `ff_proj`, of which the second half is the gate."""
+    kept = {name: value for name, value in state.items() if ".ff_proj." not in name}
+    ups = {name: value for name, value in state.items() if name.endswith(".ff_proj.up.weight")}
+    gates = {name: state[name.replace(".up.", ".gate.")] for name in ups}
+    return kept | {name.replace(".up.", "."): torch.cat([up, gates[name]]) for name, up in ups.items()}
+
+
+def olmo_config(**other: Any) -> dict[str, dict[str, Any]]:
+    """`config.yaml` of a step that OLMo gathered."""
+    same = {
+        "d_model": 32, "n_heads": 4, "n_kv_heads": 2, "clip_qkv": None, "n_layers": 2, "mlp_hidden_size": 88,
+        "activation_type": "swiglu", "block_type": "sequential", "alibi": False, "rope": True, "rope_theta": 10000,
+        "attention_layer_norm": False, "embedding_layer_norm": False, "layer_norm_type": "rms",
+        "layer_norm_with_affine": True, "layer_norm_eps": 1e-5, "max_sequence_length": TIME, "include_bias": False,
+        "scale_logits": False, "weight_tying": False, "norm_after": False,
+    }  # fmt: skip
+    return {"config.yaml": {"run_name": "small", "model": {**same, **other}}}
+
+
 def said(*facts: str, dialect: str | None = None) -> dict[str, Any]:
     return {"facts": facts, **({"dialect": dialect} if dialect else {})}
 
@@ -177,6 +197,13 @@ CASES: dict[str, Case] = {
         beside=nanotron_config(
             rope_interleaved=False, rope_theta=1e6, tie_word_embeddings=True, sliding_window_size=None
         ),
+    ),
+    "olmo": Case(said(), "model.pt", up_and_gate, olmo_config()),
+    "olmo, OLMo 2": Case(
+        said(),
+        "model.pt",
+        up_and_gate,
+        olmo_config(attention_layer_norm=True, norm_after=True, layer_norm_eps=1e-6, rope_theta=500000),
     ),
     "gpt-fast": Case(
         said("heads=4", "kv_heads=2", "context=16", "rope_theta=1e4", "rope_scaling=none", dialect="gpt-fast")

@@ -65,6 +65,19 @@ NANOTRON = named(
     norm2="post_attention_layernorm.weight",
 )
 """What is fused in its files lies apart here, below the name of the whole."""
+OLMO = named(
+    ("transformer.wte.weight", "transformer.ln_f.weight", "transformer.ff_out.weight"),
+    "transformer.blocks.{i}",
+    qkv="att_proj.weight",
+    o="attn_out.weight",
+    up="ff_proj.up.weight",
+    gate="ff_proj.gate.weight",
+    down="ff_out.weight",
+    norm1="attn_norm.weight",
+    norm2="ff_norm.weight",
+)
+"""Here too what is fused in the file lies apart: `ff_proj` is up and gate."""
+OLMO_2 = {**OLMO, **{f"{part}_norm": f"transformer.blocks.{{i}}.{part}_norm.weight" for part in "qk"}}
 GPT_FAST = {**without(META, *"qkv"), "qkv": "layers.{i}.attention.wqkv.weight"}
 LINGUA = {**META, "head": "output.tied_module.weight"}
 CS336 = named(
@@ -239,6 +252,8 @@ HABITS: dict[str, tuple[dict[str, str], Habits]] = {
     "torchtune, Qwen3": (TORCHTUNE_QWEN3, replace(QWEN, head_dim=6)),
     "nanotron": (without(NANOTRON, "q_bias", "k_bias", "v_bias"), LLAMA),
     "nanotron, Qwen2": ({**NANOTRON, "head": NANOTRON["embed"]}, replace(HALVES, theta=1e6, bias=("q", "k", "v"))),
+    "olmo": (OLMO, HALVES),
+    "olmo, OLMo 2": (OLMO_2, replace(HALVES, qk="width", placement="output", eps=1e-6, theta=5e5)),
     "gpt-fast": (GPT_FAST, LLAMA),
     "cs336": (CS336, MHA),
     "picotron": (PICOTRON, HALVES),
