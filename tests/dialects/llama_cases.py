@@ -86,6 +86,14 @@ def nanotron_config(**other: Any) -> dict[str, dict[str, Any]]:
     return {"model_config.json": {**same, **other}, "config.yaml": run}
 
 
+def with_buffers(state: State) -> State:
+    """A student's model, which keeps its mask and both tables of RoPE with the weights of each block."""
+    angles = freqs_cis(1e4).repeat_interleave(2, -1)
+    mask = torch.triu(torch.ones(TIME, TIME, dtype=torch.bool), diagonal=1)
+    buffers = {"causal_mask": mask, "rope.cos_cached": angles.real.clone(), "rope.sin_cached": angles.imag.clone()}
+    return state | {f"blocks.{i}.mult_head_atten.{name}": value for i in (0, 1) for name, value in buffers.items()}
+
+
 def up_and_gate(state: State) -> State:
     """OLMo's `ff_proj`, of which the second half is the gate."""
     kept = {name: value for name, value in state.items() if ".ff_proj." not in name}
@@ -139,6 +147,7 @@ NANOCHAT_META = {
 }  # fmt: skip
 LIKE_LLAMA = ("norm_offset=false", "activation=silu", "embed_scale=1")
 LIKE_GEMMA = ("norm_offset=true", "activation=gelu_tanh", "embed_scale=d_model**0.5")
+AS_THE_HANDOUT = ("heads=4", "norm_placement=pre", "norm_eps=1e-5", "position=rope", "rope_layout=pairs")
 CASES: dict[str, Case] = {
     "happy-llm": Case(said("heads=4", "context=16", dialect="happy-llm"), "pretrain_32_2_40.pth"),
     "baby-llama2": Case(said("heads=4", "context=16", dialect="baby-llama2"), "epoch_0.pth"),
@@ -213,6 +222,17 @@ CASES: dict[str, Case] = {
         "checkpoint.pt",
         lambda state: {"model": state, "optimizer": {}, "iteration": 7},
     ),
+    "cs336, wqkv": Case(
+        said(*AS_THE_HANDOUT, "context=16", "rope_theta=1e4"),
+        "checkpoint.pt",
+        lambda state: {"model": state, "optimizer": {}, "iteration": 7},
+    ),
+    "cs336, fc_qkv": Case(
+        said(*AS_THE_HANDOUT, "context=16", "rope_theta=1e4"),
+        "model.pt",
+        lambda state: {"model_state_dict": state, "optimizer_state_dict": {}, "iteration": 7},
+    ),
+    "cs336, Linear.w": Case(said(*AS_THE_HANDOUT), "model.pth", with_buffers),
     "picotron": Case(
         said("heads=4", "context=16", "rope_theta=1e4"),
         "weights_tp_rank_world_size=0_1_pp_rank_world_size=0_1.pth",

@@ -93,6 +93,19 @@ CS336 = named(
     norm1="ln1.weight",
     norm2="ln2.weight",
 )
+CS336_WQKV = {**without(CS336, *"qkv"), "qkv": "layers.{i}.attn.wqkv.weight"}
+CS336_FC = {**CS336_WQKV, "qkv": "layers.{i}.attn.fc_qkv.weight", "o": "layers.{i}.attn.fc_out.weight"}
+CS336_W = named(
+    ("embedding.embeddings", "norm.g", "out_linear.w"),
+    "blocks.{i}",
+    qkv="mult_head_atten.project.w",
+    o="mult_head_atten.out_linear.w",
+    gate="ffe.w1.w",
+    down="ffe.w2.w",
+    up="ffe.w3.w",
+    norm1="rms_norm1.g",
+    norm2="rms_norm2.g",
+)
 PICOTRON = named(
     ("embedding.weight", "final_norm.weight", "final_proj.weight"),
     "decoder_layers.{i}",
@@ -256,6 +269,9 @@ HABITS: dict[str, tuple[dict[str, str], Habits]] = {
     "olmo, OLMo 2": (OLMO_2, replace(HALVES, qk="width", placement="output", eps=1e-6, theta=5e5)),
     "gpt-fast": (GPT_FAST, LLAMA),
     "cs336": (CS336, MHA),
+    "cs336, wqkv": (CS336_WQKV, MHA),
+    "cs336, fc_qkv": (CS336_FC, MHA),
+    "cs336, Linear.w": (CS336_W, MHA),
     "picotron": (PICOTRON, HALVES),
     "litgpt": (LITGPT, replace(HALVES, head_dim=6)),
     "litgpt, legacy": (LITGPT_LEGACY, replace(HALVES, head_dim=6, by_group=True)),

@@ -212,6 +212,30 @@ REFUSED: dict[str, tuple[dict[str, tuple[int, ...]], dict[str, Any], str]] = {
         {},
         "scores of attention are capped",
     ),
+    "CS336 without the gate": (
+        {
+            "token_embeddings.weight": (40, 32),
+            "layers.0.attn.wqkv.weight": (96, 32),
+            "layers.0.ffn.w1.weight": (44, 32),
+            "layers.0.ffn.w2.weight": (32, 44),
+            "ln_final.weight": (32,),
+            "lm_head.weight": (40, 32),
+        },
+        {},
+        "no ffn.w3",
+    ),
+    "CS336 without norms": (
+        {
+            "token_embeddings.weight": (40, 32),
+            "layers.0.attn.q_proj.weight": (32, 32),
+            "layers.0.ffn.w1.weight": (44, 32),
+            "layers.0.ffn.w2.weight": (32, 44),
+            "layers.0.ffn.w3.weight": (44, 32),
+            "lm_head.weight": (40, 32),
+        },
+        {},
+        "no ln1",
+    ),
     "litgpt's Pythia": (
         {
             "transformer.wte.weight": (40, 32),
