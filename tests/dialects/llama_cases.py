@@ -233,6 +233,25 @@ CASES: dict[str, Case] = {
         lambda state: {"model_state_dict": state, "optimizer_state_dict": {}, "iteration": 7},
     ),
     "cs336, Linear.w": Case(said(*AS_THE_HANDOUT), "model.pth", with_buffers),
+    "tiny-llm-zh": Case(
+        said(dialect="tiny-llm-zh"),
+        "pytorch_model.bin",
+        beside={
+            "config.json": {
+                "model_type": "tinyllm",
+                "hidden_size": 32,
+                "num_attention_heads": 4,
+                "num_key_value_heads": 2,
+                "num_hidden_layers": 2,
+                "intermediate_size": 44,
+                "max_position_embeddings": TIME,
+                "rms_norm_eps": 1e-6,
+                "rope_theta": 10000.0,
+                "tie_word_embeddings": False,
+                "vocab_size": VOCAB,
+            }
+        },
+    ),
     "picotron": Case(
         said("heads=4", "context=16", "rope_theta=1e4"),
         "weights_tp_rank_world_size=0_1_pp_rank_world_size=0_1.pth",

@@ -192,6 +192,9 @@ MINIMIND_MOE = {
     "router": "model.layers.{i}.mlp.gate.weight",
     **{part: f"model.layers.{{i}}.mlp.experts.{{e}}.{part}_proj.weight" for part in ("gate", "up", "down")},
 }
+TINY_ZH = without(MINIMIND, "q_norm", "k_norm") | {
+    f"{part}_bias": f"model.layers.{{i}}.self_attn.{part}_proj.bias" for part in "qkv"
+}
 RASBT_ENDS = ("tok_emb.weight", "final_norm.weight", "out_head.weight")
 RASBT = {"q": "att.W_query.weight", "k": "att.W_key.weight", "v": "att.W_value.weight", "o": "att.out_proj.weight"}
 RASBT |= {"gate": "ff.fc1.weight", "up": "ff.fc2.weight", "down": "ff.fc3.weight"}
@@ -272,6 +275,7 @@ HABITS: dict[str, tuple[dict[str, str], Habits]] = {
     "cs336, wqkv": (CS336_WQKV, MHA),
     "cs336, fc_qkv": (CS336_FC, MHA),
     "cs336, Linear.w": (CS336_W, MHA),
+    "tiny-llm-zh": (TINY_ZH, replace(HALVES, eps=1e-6, bias=("q", "k", "v"))),
     "picotron": (PICOTRON, HALVES),
     "litgpt": (LITGPT, replace(HALVES, head_dim=6)),
     "litgpt, legacy": (LITGPT_LEGACY, replace(HALVES, head_dim=6, by_group=True)),

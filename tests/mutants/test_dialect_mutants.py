@@ -232,6 +232,7 @@ SAME_FUNCTION = {
     ("qwen3-from-scratch", "kv_heads along axis 1"): "there are as many heads of keys, and the same width",
     ("minimind3", "heads along axis 1"): ONE_WIDTH,
     **{(f"torchtune{name}", "head_dim along axis 0"): ONE_WIDTH for name in ("", ", Phi-3", ", Llama 3.2", ", Qwen2")},
+    ("tiny-llm-zh", "head_dim along axis 0"): ONE_WIDTH,
     ("nanogpt_bias", "tied = False"): COPY,
     ("nanogpt_nobias_origmod", "tied = False"): COPY,
     ("nanogpt_nobias_raw", "tied = False"): COPY,
