@@ -236,6 +236,18 @@ REFUSED: dict[str, tuple[dict[str, tuple[int, ...]], dict[str, Any], str]] = {
         {},
         "no ln1",
     ),
+    "blueberry-llm's experts": (
+        {
+            "token_embedding.weight": (40, 32),
+            "transformer_blocks.0.attention.qkv.weight": (96, 32),
+            "transformer_blocks.0.attention.w_o.weight": (32, 32),
+            "transformer_blocks.0.feed_forward.router.gate.weight": (4, 32),
+            "transformer_blocks.0.feed_forward.experts.0.linear1.weight": (44, 32),
+            "transformer_blocks.0.feed_forward.experts.0.linear2.weight": (32, 44),
+        },
+        {},
+        "experts of two matrices",
+    ),
     "litgpt's Pythia": (
         {
             "transformer.wte.weight": (40, 32),
