@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 HERE = [name for name in CASES if name != "nanochat"]
 """Those whose class the transformers of this environment has."""
-ALGEBRAIC = {"litgpt, Gemma", "qwen3-from-scratch"}
+ALGEBRAIC = {"litgpt, Gemma", "qwen3-from-scratch", "torchtune, Gemma"}
 """One is added to weights, or embeddings are multiplied."""
 
 

@@ -3,7 +3,8 @@
 Source: meta-llama/llama 689c7f2 llama/generation.py (`params.json`); Lightning-AI/litgpt 2685705 litgpt/utils.py
 (`model_config.yaml`, `hyperparameters.yaml`); karpathy/nanochat 849d95a nanochat/checkpoint_manager.py
 (`model_000010.pt` and `meta_000010.json`); facebookresearch/lingua 437d680 lingua/checkpoint.py (`params.json`);
-allenai/OLMo 59a53e3 olmo/checkpoint.py (`config.yaml`).
+allenai/OLMo 59a53e3 olmo/checkpoint.py (`config.yaml`); huggingface/nanotron 2411b02 src/nanotron/trainer.py
+(`model_config.json`, `config.yaml`).
 """
 
 from __future__ import annotations
@@ -25,7 +26,14 @@ if TYPE_CHECKING:
 
 MAX_BYTES = 1 << 20
 OWN_SETTINGS = "ckpt2hf.toml"
-OF_THE_CODE = ("config.json", "params.json", "model_config.yaml", "hyperparameters.yaml", "config.yaml")
+OF_THE_CODE = (
+    "config.json",
+    "params.json",
+    "model_config.json",
+    "model_config.yaml",
+    "hyperparameters.yaml",
+    "config.yaml",
+)
 """What a training code writes beside a checkpoint."""
 NUMBERED = "meta.json"
 """What the settings of one of several numbered checkpoints are called, whatever the number."""
