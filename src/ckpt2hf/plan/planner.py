@@ -45,6 +45,7 @@ def make_plan(checkpoint: Checkpoint, candidate: Candidate, options: PlanOptions
         wanted = options.dtype
         tensors = {name: t if t.meta.dtype is wanted else Cast(t, wanted) for name, t in tensors.items()}
     token_ids, notes = _token_ids(options.token_ids or {}, final_spec.vocab)
+    notes += [problem.message for problem in target.restrictions(final_spec)]
     return Plan(
         checkpoint=checkpoint,
         candidate=candidate,
@@ -79,14 +80,14 @@ def _way(
 def _rewrite(
     target: Target, spec: ModelSpec, slots: Mapping[str, Mosaic], allow: tuple[Exactness, ...], *, where: str
 ) -> tuple[Rewritten, ...]:
-    """Identities applied until the target accepts the spec.
+    """Identities applied until the target accepts the spec, if possible one that every release of it opens.
 
     Raises UnsupportedError naming what is left, or InexactError where what is not allowed would do.
     """
     made: list[Rewritten] = []
     asked = {problem.field: problem for problem in target.problems(spec)}
     for rewrite in REWRITES:
-        if any(problem.field == rewrite.solves for problem in target.problems(spec)):
+        if any(p.field == rewrite.solves for p in (*target.problems(spec), *target.restrictions(spec))):
             after = rewrite.apply(spec, slots)
             if after:
                 made.append(after)
