@@ -158,7 +158,7 @@ def test_directories_that_are_none(saved: Saved, tmp_path: Path) -> None:
         ({"n_layer": 1}, "unmapped  transformer.h.1"),
         ({"n_embd": 23, "n_head": 1}, "gives embed.weight [40, 24], the model needs [40, 23]"),
         ({"tie_word_embeddings": False}, "missing   lm_head.weight"),
-        ({"layer_norm_epsilon": 2.0}, "norm_eps is 2.0"),
+        ({"layer_norm_epsilon": 2.0}, "layer_norm_epsilon is 2.0: norm_eps takes a number between 0 and 1"),
     ):
         (directory / "config.json").write_text(json.dumps({**json.loads(config), **wrong}))
         assert said in str(refused(directory)), wrong

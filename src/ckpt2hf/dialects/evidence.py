@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from ckpt2hf.checkpoints import Record, lookup
 from ckpt2hf.dialects.angles import rope_base
 from ckpt2hf.dialects.fact import Fact, Origin
-from ckpt2hf.ir import parse_field
+from ckpt2hf.ir import read_field
 from ckpt2hf.naming import NameIndex
 from ckpt2hf.ops import identical
 
@@ -92,7 +92,7 @@ class Evidence:
         value = _translated(value, source, known)
         where = where + "".join(f" {sign} {name}" for sign, name in source.arithmetic)
         try:
-            return Fact(field, parse_field(field, value), origin, where)
+            return Fact(field, read_field(field, value), origin, where)
         except ValueError:
             return None  # a value that is not understood does not count
 

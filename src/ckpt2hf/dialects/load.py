@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from ckpt2hf.dialects.own_file import DialectFile
+    from ckpt2hf.dialects.schema import Layout
     from ckpt2hf.naming import UnsoundRuleError
 
 _FOLDER = resources.files("ckpt2hf.dialects")
@@ -75,6 +76,14 @@ def blamed(known: Dialect, error: UnsoundRuleError) -> UsageError | None:
                 path = ("layout", n, "rule", k)
                 return _refused(known.file, [Problem(path, error.what)])
     return None
+
+
+def stated_at(known: Dialect, layout: Layout, fact: str) -> str | None:
+    """Where the user's own file says where a fact of a layout comes from; None for a built-in dialect."""
+    if known.file is None:
+        return None
+    line = toml_lines(known.file.text).nearest(("layout", known.layout.index(layout), "facts", fact))
+    return f"{known.file.path.name}:{line}"
 
 
 def _own(path: Path, targets: Collection[str]) -> Dialect:

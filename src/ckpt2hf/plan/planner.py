@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from ckpt2hf.dialects import stated_at
 from ckpt2hf.errors import Ckpt2hfError, FactsError, InexactError, UnsupportedError
 from ckpt2hf.naming import assign, link, to_names, to_slots
 from ckpt2hf.ops import Mosaic
@@ -26,7 +27,8 @@ def make_plan(checkpoint: Checkpoint, candidate: Candidate, options: PlanOptions
     """The whole way, on metadata. Raises FactsError, MappingError or UnsupportedError."""
     spec = candidate.resolution.spec
     if problems := spec.problems():
-        raise FactsError("the facts describe an impossible model", details=problems, where=str(checkpoint.path))
+        details = [f"{problem}{_origin(candidate, problem)}" for problem in problems]
+        raise FactsError("the facts describe an impossible model", details=details, where=str(checkpoint.path))
     naming = candidate.fit.layout.naming
     try:
         assignment = assign(naming, spec, {name: ref.meta for name, ref in checkpoint.tensors.items()})
@@ -62,6 +64,15 @@ def make_plan(checkpoint: Checkpoint, candidate: Candidate, options: PlanOptions
         dtype=options.dtype,
         notes=(*([note] if (note := candidate.fit.layout.note) else []), *notes),
     )
+
+
+def _origin(candidate: Candidate, problem: str) -> str:
+    """Where the fact that a problem begins with comes from: the file, the user, or the line of the user's dialect."""
+    fact = candidate.resolution.facts.get(problem.partition(" ")[0])
+    if fact is None:
+        return ""
+    line = stated_at(candidate.fit.dialect, candidate.fit.layout, fact.field) if fact.origin.is_opinion else None
+    return f" ({fact.origin.value}: {f'{line}: ' if line else ''}{fact.where})"
 
 
 def _way(
