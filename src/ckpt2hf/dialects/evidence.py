@@ -67,7 +67,7 @@ class Evidence:
     def at(self, path: str) -> Inert | None:
         """What stands at a path of the metadata, or, as `params.json: n_heads`, of a settings file."""
         named = _FILE.fullmatch(path)
-        return lookup(self.checkpoint.side.get(named[1], {}), named[2]) if named else self.checkpoint.lookup(path)
+        return lookup(self.checkpoint.settings(named[1])[1], named[2]) if named else self.checkpoint.lookup(path)
 
     def holds(self, when: When) -> bool:
         """Whether all parts of a condition are met."""
@@ -115,8 +115,9 @@ class Evidence:
     def _side(self, source: FactSource, _known: Callable[[str], Any]) -> _Found:
         assert source.side is not None  # noqa: S101 - the kind says so
         named = _FILE.fullmatch(source.side)
-        path = f"{named[1]}: {named[2]}" if named else f"config.json: {source.side}"
-        return self.at(path), Origin.SIDE_FILE, path
+        file, path = (named[1], named[2]) if named else ("config.json", source.side)
+        where, settings = self.checkpoint.settings(file)
+        return lookup(settings, path), Origin.SIDE_FILE, f"{where}: {path}"
 
     def _module(self, source: FactSource, _known: Callable[[str], Any]) -> _Found:
         assert source.module is not None  # noqa: S101 - the kind says so
