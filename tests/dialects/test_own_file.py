@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import subprocess
+import sys
 import tomllib
 from dataclasses import replace
 from pathlib import Path
@@ -558,3 +560,11 @@ def test_no_file_is_a_crash(own: Callable[..., Path], golden: Callable[[str], An
         except Ckpt2hfError as error:
             code = error.exit_code
         assert code in {0, 1, 2}
+
+
+def test_one_built_in_dialect_is_read_without_the_others() -> None:
+    script = (
+        "from ckpt2hf.dialects import dialect, load; dialect('nanogpt'); print(load._built_in.cache_info().currsize)"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout == "1\n"
