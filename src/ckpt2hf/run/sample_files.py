@@ -142,16 +142,23 @@ def _tokenizer(path: Path) -> Any:  # noqa: ANN401 - a class of a library that i
         with path.open("rb") as file:
             settings = file.read().decode("utf-8")
         json.loads(settings)
+    except (OSError, ValueError, RecursionError) as error:
+        raise _no_tokenizer(path, error) from error
+    try:
         made = Tokenizer.from_str(settings)
-    except Exception as error:  # tokenizers raises nothing narrower
-        raise UsageError(
-            f"{path.name} is no tokenizer of the tokenizers library: {error}",
-            where=str(path),
-            remedies=["Tokenizer.save('tokenizer.json') writes one"],
-        ) from error
+    except Exception as error:  # the library, written in Rust, raises just this class for all that it cannot read
+        raise _no_tokenizer(path, error) from error
     made.no_truncation()
     made.no_padding()
     return made
+
+
+def _no_tokenizer(path: Path, error: Exception) -> UsageError:
+    return UsageError(
+        f"{path.name} is no tokenizer of the tokenizers library: {error}",
+        where=str(path),
+        remedies=["Tokenizer.save('tokenizer.json') writes one"],
+    )
 
 
 def _there(path: Path) -> None:
