@@ -17,6 +17,7 @@ from ckpt2hf.ir import (
     Activation,
     Factor,
     LayerPattern,
+    Mlp,
     ModelSpec,
     Norm,
     NormPlacement,
