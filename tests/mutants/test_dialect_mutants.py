@@ -16,7 +16,7 @@ from ckpt2hf.dialects import Candidate, Origin
 from ckpt2hf.dialects.fact_source import FactSource
 from ckpt2hf.dialects.fit import fit
 from ckpt2hf.dialects.resolve import resolve
-from ckpt2hf.dialects.schema import OpEntry, RuleEntry
+from ckpt2hf.dialects.rule_entry import OpEntry, RuleEntry
 from ckpt2hf.errors import Ckpt2hfError
 from ckpt2hf.ir import FIELDS, Position, choices, parse_field, plain, slots
 from ckpt2hf.naming import pattern
@@ -75,13 +75,13 @@ def allowed(golden: Any) -> float:
 
 
 def spelled_out(layout: Any) -> Any:
-    """The layout with every tensor of its short tables as a rule of its own, so that each can be got wrong."""
+    """The layout with a rule for every tensor of a module or a short table, so that each can be got wrong."""
     rules = [
         RuleEntry(**{"from": [*map(str, r.names)], "to": [*map(str, r.slots)]})
         for r in layout.naming.rules
         if not r.ops
     ]
-    ordinary = tuple(rule for rule in layout.rule if rule.ops)
+    ordinary = (each for rule in layout.rule if rule.ops for each in rule.apart())
     return layout.model_copy(update={"modules": {}, "tensors": {}, "rule": (*rules, *ordinary)})
 
 
