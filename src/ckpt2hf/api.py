@@ -28,10 +28,12 @@ from ckpt2hf.run import (
     prove,
 )
 from ckpt2hf.tensors import DType
+from ckpt2hf.tokenizers import AskedTokenizer, Policy
 from ckpt2hf.verify import Level
 
 __all__ = [
     "REPORT",
+    "AskedTokenizer",
     "BackPlan",
     "BackReport",
     "BackRequest",
@@ -43,6 +45,7 @@ __all__ = [
     "Exactness",
     "Level",
     "Plan",
+    "Policy",
     "Progress",
     "Report",
     "Request",

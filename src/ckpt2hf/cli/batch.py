@@ -12,6 +12,7 @@ import typer
 from ckpt2hf.cli import options as o
 from ckpt2hf.cli.console import show_json
 from ckpt2hf.cli.options import LevelName
+from ckpt2hf.cli.tokenizer_options import TokenizerWords, with_tokenizer
 from ckpt2hf.errors import UsageError
 
 if TYPE_CHECKING:
@@ -109,6 +110,7 @@ Metrics = Annotated[
 LogJson = Annotated[bool, typer.Option("--log-json", help="One JSON object per event on stderr.")]
 
 
+@with_tokenizer
 def batch(
     inputs: Inputs,
     *,
@@ -118,6 +120,7 @@ def batch(
     weights_key: o.WeightsKey = None,
     dtype: o.DTypeName = None,
     allow: o.Allow = None,
+    tokenizer: TokenizerWords,
     formats: Formats = None,
     max_shard_size: MaxShardSize = None,
     verify: Verify = None,
@@ -157,6 +160,7 @@ def batch(
         weights_key=weights_key,
         dtype=_value("--dtype", units.number_type, dtype),
         allow=units.allowed(allow) if allow else None,
+        tokenizer=tokenizer.asked(),
         level=Level(verify.value) if verify else None,
         formats=o.formats(formats) if formats else None,
         max_shard_bytes=_value("--max-shard-size", units.byte_count, max_shard_size),

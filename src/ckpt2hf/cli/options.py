@@ -13,7 +13,7 @@ from ckpt2hf.errors import UsageError
 from ckpt2hf.remote import path_or_url
 
 if TYPE_CHECKING:
-    from ckpt2hf.api import DType, Request, WeightFormat
+    from ckpt2hf.api import AskedTokenizer, DType, Request, WeightFormat
 
 
 class LevelName(enum.StrEnum):
@@ -132,15 +132,6 @@ Sample = Annotated[
         show_default=False,
     ),
 ]
-SampleTokenizer = Annotated[
-    Path | None,
-    typer.Option(
-        "--sample-tokenizer",
-        metavar="FILE",
-        help="The tokenizer.json for a sample of text; else the one beside the checkpoint.",
-        show_default=False,
-    ),
-]
 SampleDType = Annotated[
     str | None,
     typer.Option(
@@ -178,19 +169,21 @@ def request(
     dialect: str | None,
     facts: list[str] | None,
     weights_key: str | None,
+    *,
     reference: tuple[str | None, list[str] | None] = (None, None),
     dtype: str | None = None,
-    sample: tuple[Path | None, Path | None, str | None] = (None, None, None),
+    sample: tuple[Path | None, str | None] = (None, None),
     allow: list[AllowName] | None = None,
+    tokenizer: AskedTokenizer | None = None,
 ) -> Request:
     """What the user asks for. Raises UsageError."""
-    from ckpt2hf.api import Request
+    from ckpt2hf.api import AskedTokenizer, Request
     from ckpt2hf.run import units
 
     code, args = reference
     if args and not code:
         raise UsageError("--reference-args needs --reference")
-    text, tokenizer, kind = sample
+    text, kind = sample
     if code and text:
         raise UsageError("--reference and --sample both decide what the file does not say", remedies=["one of them"])
     return Request(
@@ -203,8 +196,8 @@ def request(
         reference=code,
         reference_args=tuple(args or ()),
         sample=text,
-        sample_tokenizer=tokenizer,
         sample_dtype=kind,
+        tokenizer=tokenizer or AskedTokenizer(),
     )
 
 

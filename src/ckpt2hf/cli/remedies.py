@@ -12,8 +12,17 @@ if TYPE_CHECKING:
 
 _ONCE = frozenset(
     {"--dialect", "--weights-key", "--reference", "--dtype", "--formats", "--max-shard-size", "--verify", "--level"}
-    | {"--sample", "--sample-tokenizer", "--sample-dtype", "--python-5x", "--allow", "--draft"}
-    | {"--to-dialect", "--to-layout"}
+    | {
+        "--sample",
+        "--tokenizer",
+        "--tokenizer-policy",
+        "--tokenizer-pattern",
+        "--sample-dtype",
+        "--python-5x",
+        "--allow",
+        "--draft",
+    }
+    | {"--to-dialect", "--to-layout", "--eos-token", "--bos-token", "--pad-token", "--unk-token"}
 )
 """Options that are given at most once: a new value takes the place of the old one."""
 _SWITCHES = frozenset({"--force", "--allow-nonfinite"})

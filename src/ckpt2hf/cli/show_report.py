@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from ckpt2hf.report import Report, VerdictReport
     from ckpt2hf.report.evidence import EvidenceReport
-    from ckpt2hf.report.report import FactReport
+    from ckpt2hf.report.report import CheckReport, FactReport, TokenizerReport
 
 _SHOWN_ORIGINS = {"dialect", "user", "metadata", "reference", "sample", "side file", "module"}
 EXACTNESS = {
@@ -36,10 +36,14 @@ def show_report(report: Report, *, quiet: bool) -> None:
     for finding in report.health:
         rows([(finding.severity, f"[{finding.code}] {finding.message}", "yellow")], ERR)
         rows([("", ", ".join(finding.names), "")], ERR)
+    warned = report.tokenizer.checks if report.tokenizer and report.tokenizer.policy == "warn" else ()
+    show_checks(warned, quiet=quiet, failed=("WARN", "yellow"))
     show_verdict(report.verdict, report.output, quiet=quiet)
     if report.verdict.proved and not quiet:
         OUT.print()
         rows([("use it", _use(str(report.output)), "")])
+        if report.tokenizer and "://" not in str(report.output):
+            rows([("", f"AutoTokenizer.from_pretrained({str(report.output)!r})", "")])
     if not report.verdict.proved:
         ERR.print(f"nothing was written to {report.output}", markup=False)
 
@@ -55,6 +59,18 @@ def fact_rows(label: str, facts: Iterable[FactReport]) -> Iterator[tuple[str, st
     """A table of facts: field, value, where it comes from; without what every model of the family has."""
     for k, fact in enumerate(fact for fact in facts if fact.origin != "family"):
         yield label if k == 0 else "", f"{fact.field:18}  {written(fact.value):15}  {fact.origin}: {fact.where}", ""
+
+
+def tokenizer_rows(tokenizer: TokenizerReport | None) -> Iterator[tuple[str, str, str]]:
+    """What ids are made with."""
+    if tokenizer is None:
+        yield "tokenizer", "none: nothing that is known lies beside the checkpoint (--tokenizer FILE)", "dim"
+        return
+    yield "tokenizer", f"{', '.join(file.name for file in tokenizer.files)}  ({tokenizer.format})", ""
+    for each in tokenizer.specials:
+        yield "", f"{each.role:4} {each.token!r} ({each.id}), by {each.origin}", ""
+    for note in tokenizer.notes:
+        yield "", note, "yellow"
 
 
 def evidence_rows(evidence: EvidenceReport | None) -> Iterator[tuple[str, str, str]]:
@@ -85,6 +101,7 @@ def _summary(report: Report) -> Iterator[tuple[str, str, str]]:
             key = left.why if not left.why.startswith(("shares", "equal")) else "second name of a tied tensor"
             reasons[key] = reasons.get(key, 0) + 1
         yield "left out", ", ".join(f"{count} x {why}" for why, count in reasons.items()), ""
+    yield from tokenizer_rows(report.tokenizer)
     for note in report.notes:
         yield "note", note, "yellow"
     meaning = EXACTNESS.get(report.exactness, "").format(dtype=report.dtype)
@@ -95,13 +112,18 @@ def _summary(report: Report) -> Iterator[tuple[str, str, str]]:
 
 def show_verdict(verdict: VerdictReport, directory: Path | str, *, quiet: bool) -> None:
     """Every check, then the verdict; only what failed when quiet."""
-    for check in verdict.checks:
-        if not check.passed:
-            rows([("FAIL", f"{check.name}: {check.summary}", "red")], ERR)
-        elif not quiet:
-            rows([("ok", f"{check.name}: {check.summary}", "")])
+    show_checks(verdict.checks, quiet=quiet)
     if verdict.proved and not quiet:
         rows([("proved", f"{directory}  (level {verdict.level})", "bold green")])
     elif not verdict.proved:
         head = ("error[verify]", "bold red")
         ERR.print(Text.assemble(head, f": {directory} is not proved (level {verdict.level})"))
+
+
+def show_checks(checks: Iterable[CheckReport], *, quiet: bool, failed: tuple[str, str] = ("FAIL", "red")) -> None:
+    """Every check; only what failed when quiet."""
+    for check in checks:
+        if not check.passed:
+            rows([(failed[0], f"{check.name}: {check.summary}", failed[1])], ERR)
+        elif not quiet:
+            rows([("ok", f"{check.name}: {check.summary}", "")])

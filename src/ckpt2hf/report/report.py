@@ -153,6 +153,45 @@ class CheckReport:
 
 
 @dataclass(frozen=True, slots=True)
+class SpecialReport:
+    """A token with a task."""
+
+    role: str
+    """`bos`, `eos`, `pad` or `unk`."""
+    token: str
+    """Its text."""
+    id: int
+    """Its number."""
+    origin: str
+    """Who says so: an option, a file, or its name."""
+
+
+@dataclass(frozen=True, slots=True)
+class TokenizerReport:
+    """The tokenizer, and how it compares with the encoder of the training run."""
+
+    format: str
+    """What it was read from, in words."""
+    files: tuple[FileReport, ...]
+    """The files it was read from, the one that names it first."""
+    original: str
+    """The library it was compared with, and its version."""
+    specials: tuple[SpecialReport, ...]
+    """Tokens with a task."""
+    checks: tuple[CheckReport, ...]
+    """What was compared; also in the verdict, unless the policy is `warn`."""
+    policy: str
+    """`fail`: the directory is not left behind unless every check holds; `warn`: it is."""
+    notes: tuple[str, ...]
+    """What else a person should know."""
+
+    @property
+    def proved(self) -> bool:
+        """Whether every check passed."""
+        return all(check.passed for check in self.checks)
+
+
+@dataclass(frozen=True, slots=True)
 class VerdictReport:
     """The outcome of verification."""
 
@@ -198,6 +237,8 @@ class Report:
     """Source tensors that were not written."""
     notes: tuple[str, ...]
     """What else a person should know."""
+    tokenizer: TokenizerReport | None
+    """What ids are made with; null where the directory has no tokenizer."""
     health: tuple[FindingReport, ...]
     """What is suspicious about the weights themselves."""
     output: str

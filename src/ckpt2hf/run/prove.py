@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shlex
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ckpt2hf.dialects import read_file
@@ -14,14 +15,15 @@ from ckpt2hf.remote import path_or_url
 from ckpt2hf.report import verdict_report
 from ckpt2hf.run import units
 from ckpt2hf.run.convert import REPORT
+from ckpt2hf.run.proof import proof
 from ckpt2hf.run.request import Silence
 from ckpt2hf.run.understand import plan as make_plan
+from ckpt2hf.run.understand import settled
 from ckpt2hf.tensors import DType
-from ckpt2hf.verify import Level, prove_left_out, require, require_interpreter, verify, warm_up
+from ckpt2hf.tokenizers import NONE, AskedTokenizer, Policy
+from ckpt2hf.verify import Level, prove_left_out, require, require_interpreter, warm_up
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from ckpt2hf.report import VerdictReport
     from ckpt2hf.run.request import Progress, Request
 
@@ -51,22 +53,15 @@ def prove(
         )
     told.phase("read", 0)
     report = directory / REPORT
-    plan = make_plan(_completed(request, report), told, with_sample=not report.exists())
+    request = _completed(request, report)
+    plan = make_plan(request, told, with_sample=not report.exists())
     prove_left_out(plan)
     if level is Level.LOGITS:
         require_interpreter(plan.target, python_5x)
         warm_up()
-    verdict = verify(
-        directory,
-        plan,
-        formats,
-        level,
-        threads=threads,
-        python=python_5x,
-        progress=told.phase,
-        advance=told.advance,
-    )
-    return verdict_report(verdict)
+    asked = settled(request)
+    found = proof(directory, plan, asked, formats, level, threads=threads, python=python_5x, progress=told)
+    return verdict_report(found.verdict)
 
 
 def _completed(request: Request, report: Path) -> Request:
@@ -88,6 +83,7 @@ def _completed(request: Request, report: Path) -> Request:
             weights_key=request.weights_key or options["weights_key"],
             dtype=request.dtype or dtype,
             allow=request.allow or units.allowed(options.get("allow", [])),
+            tokenizer=request.tokenizer.over(_asked_tokenizer(options.get("tokenizer"))),
         )
     except Ckpt2hfError:
         raise
@@ -97,6 +93,19 @@ def _completed(request: Request, report: Path) -> Request:
             details=[f"{type(error).__name__}: {error}"],
             remedies=["give --dialect and --set, and move the file away"],
         ) from error
+
+
+def _asked_tokenizer(options: dict[str, Any] | None) -> AskedTokenizer:
+    """What the conversion was told about the tokenizer; it had none where it says nothing."""
+    if options is None:
+        return AskedTokenizer(path=Path(NONE))
+    return AskedTokenizer(
+        path=path_or_url(options["path"]),
+        tokens=options["tokens"],
+        pattern=options["pattern"],
+        special_tokens=options["special_tokens"],
+        policy=Policy(options["policy"]),
+    )
 
 
 def _require_unchanged(path: Path, digest: str) -> None:

@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import codecs
-import json
-from importlib.util import find_spec
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ckpt2hf.checkpoints import read_tree
 from ckpt2hf.errors import CheckpointError, NotFoundError, UsageError
 from ckpt2hf.tensors import TensorRef
+from ckpt2hf.tokenizers import Unencodable, tokenizer_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
     from ckpt2hf.tensors import Array
+    from ckpt2hf.tokenizers import AskedTokenizer
 
 TYPES = {"uint16": "<u2", "uint32": "<u4"}
 """What `--sample-dtype` takes."""
@@ -25,7 +25,8 @@ MOST_TEXT = 1 << 20
 """Bytes of a text that are read, from its beginning: more tokens than are ever used."""
 _LOOKED_AT = 1 << 20
 """Bytes of a `.bin` whose range decides its type."""
-TOKENIZER = "tokenizer.json"
+IDS = (".bin", ".npy", ".pt", ".pth")
+"""Endings of files with token ids."""
 _MATRIX = 2
 _FORMATS = "a sample is text (UTF-8), or token ids in a .bin, .npy or .pt"
 
@@ -109,9 +110,38 @@ def _rows(ids: Array, path: Path) -> Array:
     return ids if ids.ndim == _MATRIX else ids[None]
 
 
-def read_text(path: Path, tokenizer: Path | None, folder: Path) -> tuple[Array, Path]:
-    """The ids `[1, tokens]` of the beginning of a text, and the tokenizer that made them. Raises UsageError."""
+def read_text(path: Path, asked: AskedTokenizer, folder: Path) -> tuple[Array, Path]:
+    """The ids `[1, tokens]` of the beginning of a text, and the tokenizer that made them.
+
+    The encoder of the training run itself makes them. Raises UsageError, NotFoundError, TokenizerError.
+    """
     _there(path)
+    text = text_of(path)
+    tokenizer = tokenizer_of(folder, asked)
+    if tokenizer is None:
+        raise UsageError(
+            "text needs the tokenizer of the training run, and none lies beside the checkpoint",
+            where=str(path),
+            remedies=["--tokenizer FILE", "token ids in a .bin, .npy or .pt instead of text"],
+        )
+    try:
+        ids: Array = np.array(tokenizer.original.encode(text), np.int64)
+    except Unencodable as error:
+        raise UsageError(
+            f"the tokenizer {tokenizer.files[0].name} has no ids for this text: {error}",
+            where=str(path),
+            remedies=["text of the kind the model was trained on"],
+        ) from error
+    return ids[None], tokenizer.files[0]
+
+
+def is_text(path: Path) -> bool:
+    """Whether a sample is text by its name, rather than token ids."""
+    return path.suffix.lower() not in IDS
+
+
+def text_of(path: Path) -> str:
+    """The beginning of a text in UTF-8. Raises UsageError."""
     with path.open("rb") as file:
         data = file.read(MOST_TEXT + 1)
     try:
@@ -120,38 +150,7 @@ def read_text(path: Path, tokenizer: Path | None, folder: Path) -> tuple[Array, 
         raise UsageError(f"{path.name} is not text in UTF-8", where=str(path), remedies=[_FORMATS]) from error
     if "\0" in text:
         raise UsageError(f"{path.name} is not text: it holds NUL bytes", where=str(path), remedies=[_FORMATS])
-    at = tokenizer or folder / TOKENIZER
-    if tokenizer is None and not at.is_file():
-        raise UsageError(
-            f"text needs the tokenizer of the training run, and there is no {TOKENIZER} beside the checkpoint",
-            where=str(path),
-            remedies=["--sample-tokenizer path/to/tokenizer.json", "token ids in a .bin, .npy or .pt instead of text"],
-        )
-    ids: Array = np.array(_tokenizer(at).encode(text, add_special_tokens=False).ids, np.int64)
-    return ids[None], at
-
-
-def _tokenizer(path: Path) -> Any:  # noqa: ANN401 - a class of a library that is imported here only
-    """The tokenizer of a `tokenizer.json`, which is data. Raises UsageError, NotFoundError."""
-    _there(path)
-    if find_spec("tokenizers") is None:
-        raise UsageError("text needs the package tokenizers", remedies=["pip install tokenizers"])
-    from tokenizers import Tokenizer  # noqa: PLC0415 - only on this explicit request
-
-    try:
-        with path.open("rb") as file:
-            settings = file.read().decode("utf-8")
-        json.loads(settings)
-        made = Tokenizer.from_str(settings)
-    except Exception as error:  # tokenizers raises nothing narrower
-        raise UsageError(
-            f"{path.name} is no tokenizer of the tokenizers library: {error}",
-            where=str(path),
-            remedies=["Tokenizer.save('tokenizer.json') writes one"],
-        ) from error
-    made.no_truncation()
-    made.no_padding()
-    return made
+    return text
 
 
 def _there(path: Path) -> None:

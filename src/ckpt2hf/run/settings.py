@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from ckpt2hf.dialects import own_file
 from ckpt2hf.remote import joined
 from ckpt2hf.run.request import Request, Writing
+from ckpt2hf.tokenizers import AskedTokenizer
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -30,8 +31,8 @@ class Settings:
     dtype: DType | None = None
     sample: Path | None = None
     """Text or token ids that decide, from the directory of the file that says so."""
-    sample_tokenizer: Path | None = None
     sample_dtype: str | None = None
+    tokenizer: AskedTokenizer = field(default_factory=AskedTokenizer)
     allow: tuple[Exactness, ...] | None = None
     level: Level | None = None
     formats: tuple[WeightFormat, ...] | None = None
@@ -47,15 +48,16 @@ class Settings:
         said = {
             each.name: value
             for each in fields(self)
-            if each.name != "facts" and (value := getattr(self, each.name)) is not None
+            if each.name not in ("facts", "tokenizer") and (value := getattr(self, each.name)) is not None
         }
-        return replace(other, **said, facts={**other.facts, **self.facts})
+        tokenizer = self.tokenizer.over(other.tokenizer)
+        return replace(other, **said, facts={**other.facts, **self.facts}, tokenizer=tokenizer)
 
     def placed(self, folder: Path) -> Settings:
         """The same, said by a file in this folder: its paths begin there."""
-        places: dict[str, Any] = {
-            name: folder / at for name in ("sample", "sample_tokenizer") if (at := getattr(self, name))
-        }
+        places: dict[str, Any] = {"sample": folder / self.sample} if self.sample else {}
+        if self.tokenizer.file is not None:
+            places["tokenizer"] = replace(self.tokenizer, path=folder / self.tokenizer.file)
         if self.dialect is not None and own_file(self.dialect) is not None:
             places["dialect"] = joined(folder, str(self.dialect).removeprefix("./"))
         return replace(self, **places)
@@ -69,7 +71,7 @@ class Settings:
             weights_key=self.weights_key,
             dtype=self.dtype,
             sample=self.sample,
-            sample_tokenizer=self.sample_tokenizer,
+            tokenizer=self.tokenizer,
             sample_dtype=self.sample_dtype,
             allow=self.allow or (),
         )

@@ -16,6 +16,7 @@ from ckpt2hf.rewrites import Exactness  # noqa: TC001 - pydantic reads the annot
 from ckpt2hf.run import units
 from ckpt2hf.run.settings import Settings
 from ckpt2hf.tensors import DType  # noqa: TC001 - pydantic reads the annotations
+from ckpt2hf.tokenizers import ROLES, AskedTokenizer, Policy
 from ckpt2hf.verify import Level
 
 MAX_RETRIES = 100
@@ -79,6 +80,19 @@ def _sample_dtype(value: object) -> str:
     if value not in SAMPLE_TYPES:
         raise ValueError(f"{shown(value)} is none of {', '.join(SAMPLE_TYPES)}")
     return str(value)
+
+
+def _special_tokens(value: object) -> dict[str, int]:
+    if not isinstance(value, dict) or not all(type(number) is int and number >= 0 for number in value.values()):
+        raise ValueError('takes a table of ids such as { "<|endoftext|>" = 50256 }')
+    return value
+
+
+def _policy(value: object) -> Policy:
+    known = [policy.value for policy in Policy]
+    if value not in known:
+        raise ValueError(f"{shown(value)} is none of {', '.join(known)}{near(str(value), known)}")
+    return Policy(value)
 
 
 def _allow(value: object) -> tuple[Exactness, ...]:
@@ -161,8 +175,15 @@ class Words(_Table):
     facts: Annotated[dict[str, str], BeforeValidator(_facts), Field(alias="set")] = Field(default_factory=dict)
     dtype: Annotated[DType | None, BeforeValidator(_dtype)] = None
     sample: Annotated[Path | None, BeforeValidator(_path)] = None
-    sample_tokenizer: Annotated[Path | None, BeforeValidator(_path)] = None
     sample_dtype: Annotated[str | None, BeforeValidator(_sample_dtype)] = None
+    tokenizer: Annotated[Path | None, BeforeValidator(_path)] = None
+    bos_token: Annotated[str | None, BeforeValidator(_text)] = None
+    eos_token: Annotated[str | None, BeforeValidator(_text)] = None
+    pad_token: Annotated[str | None, BeforeValidator(_text)] = None
+    unk_token: Annotated[str | None, BeforeValidator(_text)] = None
+    tokenizer_pattern: Annotated[str | None, BeforeValidator(_text)] = None
+    special_tokens: Annotated[dict[str, int], BeforeValidator(_special_tokens)] = Field(default_factory=dict)
+    tokenizer_policy: Annotated[Policy | None, BeforeValidator(_policy)] = None
     allow: Annotated[tuple[Exactness, ...] | None, BeforeValidator(_allow)] = None
     verify: Annotated[Level | None, BeforeValidator(_level)] = None
     formats: Annotated[tuple[WeightFormat, ...] | None, BeforeValidator(_formats)] = None
@@ -180,8 +201,14 @@ class Words(_Table):
             weights_key=self.weights_key,
             dtype=self.dtype,
             sample=self.sample,
-            sample_tokenizer=self.sample_tokenizer,
             sample_dtype=self.sample_dtype,
+            tokenizer=AskedTokenizer(
+                path=self.tokenizer,
+                tokens={role: token for role in ROLES if (token := getattr(self, f"{role}_token")) is not None},
+                pattern=self.tokenizer_pattern,
+                special_tokens=self.special_tokens,
+                policy=self.tokenizer_policy,
+            ),
             allow=self.allow,
             level=self.verify,
             formats=self.formats,

@@ -53,9 +53,9 @@ class Tokenizer:
 
     @property
     def token_ids(self) -> dict[str, int | None]:
-        """`bos_token_id`, `eos_token_id` and `pad_token_id` for the model's settings: null where there is none."""
-        ids: dict[str, int | None] = {f"{role}_token_id": None for role in ("bos", "eos", "pad")}
-        return {**ids, **{f"{s.role}_token_id": s.id for s in self.specials if f"{s.role}_token_id" in ids}}
+        """What the model's settings say: `bos_token_id`, `eos_token_id`, null where there is none, and padding."""
+        known = {f"{special.role}_token_id": special.id for special in self.specials if special.role != "unk"}
+        return {"bos_token_id": None, "eos_token_id": None, **known}
 
 
 def fitted(

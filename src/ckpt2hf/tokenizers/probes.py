@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING
+
+from ckpt2hf.tokenizers.source import Unencodable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from ckpt2hf.tokenizers.source import TokenizerSource
 
 PROBES: Mapping[str, str] = {
     "empty": "",
@@ -37,3 +42,14 @@ PROBES: Mapping[str, str] = {
     "surrogates' neighbours": "\ud7ff\ue000\ufffd\uffff\U00010000\U0010ffff",
 }
 """By what they are about. Each is encoded by itself."""
+
+
+def spoken(source: TokenizerSource) -> str:
+    """A text of several tokens: a built-in one, or else what this tokenizer makes of its own first ids."""
+    first = sorted(source.vocabulary.values())[:16]
+    own = source.original.decode(first)
+    for text in (PROBES["Azerbaijani"], PROBES["English"], own, *PROBES.values()):
+        with suppress(Unencodable):
+            if len(source.original.encode(text)) > 1:
+                return text
+    return own

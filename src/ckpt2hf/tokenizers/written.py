@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -10,17 +11,10 @@ if TYPE_CHECKING:
 TOKENIZER = "tokenizer.json"
 CONFIG = "tokenizer_config.json"
 SPECIALS = "special_tokens_map.json"
-FILES = (TOKENIZER, CONFIG, SPECIALS)
-
-
-def text(tokenizer: Tokenizer) -> str:
-    """The text of `tokenizer.json`."""
-    made: str = tokenizer.source.product.to_str(pretty=True)
-    return made + "\n"
 
 
 def tables(tokenizer: Tokenizer) -> dict[str, dict[str, Any]]:
-    """The other files, by name.
+    """What each file holds, by its name.
 
     `model_input_names` leaves out `token_type_ids`: transformers gives them to a model unasked, and GPT-2 adds the
     embedding of those ids to every token. `clean_up_tokenization_spaces` would take spaces out of a decoded text.
@@ -34,4 +28,4 @@ def tables(tokenizer: Tokenizer) -> dict[str, dict[str, Any]]:
         "split_special_tokens": not tokenizer.source.specials_in_text,
         **specials,
     }
-    return {CONFIG: config, SPECIALS: specials}
+    return {TOKENIZER: json.loads(tokenizer.source.product.to_str()), CONFIG: config, SPECIALS: specials}

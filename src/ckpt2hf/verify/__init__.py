@@ -6,6 +6,7 @@ from ckpt2hf.verify.health import Finding, Severity, health
 from ckpt2hf.verify.left_out import prove_left_out
 from ckpt2hf.verify.levels import Level, require, verify, warm_up
 from ckpt2hf.verify.memory import LIBRARIES, memory_needed
+from ckpt2hf.verify.tokenizer import check_tokenizer
 from ckpt2hf.verify.verdict import Check, Verdict
 
 __all__ = [
@@ -15,6 +16,7 @@ __all__ = [
     "Level",
     "Severity",
     "Verdict",
+    "check_tokenizer",
     "health",
     "memory_needed",
     "prove_left_out",

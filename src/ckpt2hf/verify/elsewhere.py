@@ -66,7 +66,7 @@ class Elsewhere:
     python: Path
     target: Target
 
-    def __call__(
+    def __call__(  # noqa: PLR0913 - the words of `compare_logits`
         self,
         directory: Path,
         formats: Sequence[str],
@@ -76,6 +76,7 @@ class Elsewhere:
         modules: Mapping[str, str],
         exactness: Exactness = "bitwise",
         rewritten: AbstractSet[str] = frozenset(),
+        text: str | None = None,
         progress: Callable[[str], None] | None = None,
     ) -> tuple[Check, ...]:
         """Every check of the `logits` level. Raises VerificationError where the other interpreter cannot."""
@@ -96,6 +97,7 @@ class Elsewhere:
                 "modules": dict(modules),
                 "exactness": exactness,
                 "rewritten": sorted(rewritten),
+                "text": text,
             }
             (work / JOB).write_text(json.dumps(job), encoding="utf-8")
             return self._run(work)

@@ -63,6 +63,12 @@ def load(directory: Path, file_format: str) -> Loaded:
     return Loaded(model.eval(), tuple(_problems(model, info)))
 
 
+def load_tokenizer(directory: Path) -> Any:  # noqa: ANN401 - transformers is untyped
+    """The tokenizer of a directory, loaded as a user would, from this disk only. Raises what transformers raises."""
+    with quiet():
+        return transformers.AutoTokenizer.from_pretrained(directory, local_files_only=True)
+
+
 def _problems(model: Any, info: dict[str, Any]) -> Iterator[str]:  # noqa: ANN401 - transformers is untyped
     for kind, meaning in (
         ("missing_keys", "missing, and therefore random"),
