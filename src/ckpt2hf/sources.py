@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from ckpt2hf.errors import CheckpointError, NotFoundError
 from ckpt2hf.remote import is_remote
+from ckpt2hf.threads import without_signals
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -96,7 +97,8 @@ class Sources:
                 # Of a remote file, the one that was there when its first byte was read.
                 self.stamps[path] = _stamp_of(path.entry) if is_remote(path) else stamp(path)
                 if not is_remote(path):
-                    self.digests[path] = self.pool.submit(sha256_of, path, self._go_on)
+                    with without_signals():  # the first job starts the thread
+                        self.digests[path] = self.pool.submit(sha256_of, path, self._go_on)
 
     def _go_on(self, _nbytes: int) -> None:
         if self.stop.is_set():
@@ -133,4 +135,5 @@ def watched(source: Path) -> Iterator[Sources]:
         yield sources
     finally:
         stop.set()
-        pool.shutdown(cancel_futures=True)
+        # Not waited for: a signal may have cut us off while we held a lock that its thread needs to end.
+        pool.shutdown(wait=False, cancel_futures=True)

@@ -16,7 +16,6 @@ import socket
 import tempfile
 import threading
 import time
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -25,6 +24,7 @@ from typing import TYPE_CHECKING, Any
 from ckpt2hf.batch import journal
 from ckpt2hf.errors import Ckpt2hfError, UsageError
 from ckpt2hf.output import explained
+from ckpt2hf.threads import in_threads
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -77,8 +77,7 @@ class RemoteState:
         folders = [self.folder / e.name for e in self.store.entries(self.folder.url) if e.name.startswith("journal-")]
         if not folders:
             return None
-        with ThreadPoolExecutor(_AT_ONCE) as pool:
-            lines = [list(pool.map(lambda path: path.read_bytes(), sorted(folder.iterdir()))) for folder in folders]
+        lines = [in_threads([path.read_bytes for path in sorted(folder.iterdir())], _AT_ONCE) for folder in folders]
         return journal.told(lines)
 
     @contextmanager

@@ -5,13 +5,14 @@ from __future__ import annotations
 import errno
 import os
 import threading
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ckpt2hf.output.disk import explained
 from ckpt2hf.output.linux import send_on
+from ckpt2hf.threads import in_threads, without_signals
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -41,8 +42,7 @@ def sync_tree(root: Path) -> None:
     for folder, _, names in os.walk(root, topdown=False):
         directories.append(Path(folder))
         files += [Path(folder, name) for name in names]
-    with ThreadPoolExecutor(max_workers=2) as pool:
-        list(pool.map(sync, files))
+    in_threads([partial(sync, file) for file in files], 2)
     for directory in directories:
         sync(directory)
 
@@ -63,12 +63,14 @@ def written_back(growing: Callable[[], Iterable[Path]]) -> Iterator[None]:
                     _send_on(path)
 
     thread = threading.Thread(target=run, name="write-back")
-    thread.start()
+    with without_signals():
+        thread.start()
     try:
         yield
     finally:
-        done.set()
-        thread.join()
+        with without_signals():
+            done.set()
+            thread.join()
 
 
 def _send_on(path: Path) -> None:

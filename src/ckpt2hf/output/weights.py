@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import enum
 import threading
-from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -15,6 +14,7 @@ from ckpt2hf.output.shard_writer import ShardWriter
 from ckpt2hf.output.shards import index_of, plan_shards, shard_name
 from ckpt2hf.output.sync import written_back
 from ckpt2hf.output.torch_file import torch_file
+from ckpt2hf.threads import in_threads
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -117,16 +117,11 @@ def write_laid_out(
 
 def _run(writers: Sequence[ShardWriter], stop: threading.Event, threads: int) -> None:
     """Writes every shard, one after another but without a pause between them; the first error ends it all."""
-    with ThreadPoolExecutor(max_workers=max(threads, 1)) as pool:
-        try:
-            jobs = [pool.submit(job) for writer in writers for job in writer.jobs()]
-            for job in wait(jobs, return_when=FIRST_EXCEPTION).done:
-                job.result()
-        finally:
-            stop.set()
-            pool.shutdown(cancel_futures=True)
-            for writer in writers:
-                writer.close()
+    try:
+        in_threads((job for writer in writers for job in writer.jobs()), max(threads, 1), stop=stop.set)
+    finally:
+        for writer in writers:
+            writer.close()
 
 
 def _one_at_a_time(progress: Callable[[int], None]) -> Callable[[int], None]:

@@ -12,11 +12,12 @@ import shutil
 import tempfile
 import threading
 import weakref
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from functools import partial
 from typing import TYPE_CHECKING
 
 from ckpt2hf.errors import OutputError
 from ckpt2hf.remote.extents import Extents, cut, joined
+from ckpt2hf.threads import in_threads
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -80,15 +81,13 @@ class Fetched:
                 self._there = self._there.with_(*pieces[0])
                 progress(pieces[0][1] - pieces[0][0])
                 return
-            with ThreadPoolExecutor(AT_A_TIME, thread_name_prefix="fetch") as pool:
-                jobs = {pool.submit(self._piece, *piece): piece for piece in pieces}
-                try:
-                    for job in as_completed(jobs):
-                        job.result()
-                        self._there = self._there.with_(*jobs[job])
-                        progress(jobs[job][1] - jobs[job][0])
-                finally:
-                    pool.shutdown(wait=False, cancel_futures=True)
+
+            def there(number: int, _nothing: None) -> None:
+                start, stop = pieces[number]
+                self._there = self._there.with_(start, stop)
+                progress(stop - start)
+
+            in_threads([partial(self._piece, *piece) for piece in pieces], AT_A_TIME, there)
 
     def _piece(self, start: int, stop: int) -> None:
         """One run of bytes into the local file. It counts as there only after this."""

@@ -11,14 +11,15 @@ import hashlib
 import importlib
 import os
 import zlib
-from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from ckpt2hf.errors import Ckpt2hfError, OutputError
 from ckpt2hf.remote.faults import GarbledError, is_missing, retried
 from ckpt2hf.remote.path import shown
 from ckpt2hf.remote.store import Store
+from ckpt2hf.threads import in_threads
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -115,15 +116,10 @@ class _Upload:
 
     def send(self, descriptor: int, size: int, nbytes: int, progress: Callable[[int], None]) -> None:
         """Every part of an open file, several at a time. Raises what the first one that fails raises."""
-        with ThreadPoolExecutor(AT_A_TIME, thread_name_prefix="upload") as pool:
-            starts = enumerate(range(0, size, nbytes), start=1)
-            jobs = [pool.submit(self._send, number, descriptor, at, nbytes) for number, at in starts]
-            try:
-                for job in as_completed(jobs):
-                    progress(job.result()[1])
-            finally:
-                pool.shutdown(wait=False, cancel_futures=True)
-        self._parts = [job.result()[0] for job in jobs]
+        starts = enumerate(range(0, size, nbytes), start=1)
+        jobs = [partial(self._send, number, descriptor, at, nbytes) for number, at in starts]
+        sent = in_threads(jobs, AT_A_TIME, lambda _number, part: progress(part[1]))
+        self._parts = [part for part, _ in sent]
 
     def _send(self, number: int, descriptor: int, at: int, nbytes: int) -> tuple[dict[str, object], int]:
         data = os.pread(descriptor, nbytes, at)

@@ -5,11 +5,12 @@ What a rewrite computed cannot be turned back: it is computed again and compared
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import TYPE_CHECKING
 
 from ckpt2hf.naming import collapse, to_names, to_slots
 from ckpt2hf.ops import Mosaic, first_difference
+from ckpt2hf.threads import in_threads
 from ckpt2hf.verify.readback import read_weights
 from ckpt2hf.verify.verdict import Check
 
@@ -74,7 +75,6 @@ def compare(title: str, pairs: Pairs, threads: int, progress: Callable[[int], No
         progress(a.meta.nbytes)
         return None if where is None else f"{name} differs first at {list(where)}"
 
-    with ThreadPoolExecutor(threads) as pool:
-        wrong = [found for found in pool.map(look, pairs.items()) if found]
+    wrong = [found for found in in_threads([partial(look, pair) for pair in pairs.items()], threads) if found]
     numbers = {"tensors": len(pairs), "bytes": sum(a.meta.nbytes for a, _ in pairs.values()), "different": len(wrong)}
     return Check(title, not wrong, "; ".join(collapse(wrong)[:5]) or f"{len(pairs)} {said}", numbers)
