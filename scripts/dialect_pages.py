@@ -52,10 +52,13 @@ def layout_part(layout: Layout) -> str:
     if layout.refuse is not None:
         needs = names(layout.signature.needs)
         return f"### {plain_text(layout.title)}\n\nRefused: {plain_text(layout.refuse)}. Recognised by {needs}.\n"
-    rules = [(names(r.names), names(r.slots), ", ".join(map(op_words, r.ops))) for r in layout.rule]
+    rules = [(f"`{name}`", f"`{slot}`", "each tensor of the module") for name, slot in layout.modules.items()]
+    rules += [(f"`{name}`", f"`{slot}`", "") for name, slot in layout.tensors.items()]
+    rules += [(names(r.names), names(r.slots), ", ".join(map(op_words, r.ops))) for r in layout.rule]
     rules += [(f"`{t.name}`", f"the same numbers as `{t.same_as}`", "proved, or absent") for t in layout.tie]
     rules += [
-        (f"`{d.name}`", "left out", f"once proved to be a {d.expect.value.replace('_', ' ')}") for d in layout.drop
+        (f"`{d.name}`", "left out", f"once proved to be as expected: {d.expect.value.replace('_', ' ')}")
+        for d in layout.drop
     ]
     target = f" Target: `{layout.target}`." if layout.target else ""
     kin = f" Facts not listed are those of the family `{layout.family}`." if layout.family != "none" else ""
@@ -95,9 +98,10 @@ def source_words(source: FactSource) -> str:
         return f"asked: {plain_text(source.ask)} {answers}".rstrip() + when
     if source.const is not None:
         return f"`{source.const}`: {plain_text(source.why)}{when}"
+    found = getattr(source, source.kind)
     attribute = f".{source.attribute}" if source.attribute else ""
     sums = "".join(f" {sign} `{name}`" for sign, name in source.arithmetic)
-    return f"{source.kind} `{getattr(source, source.kind)}{attribute}`{sums}{when}"
+    return f"{source.kind} {names(found) if isinstance(found, tuple) else f'`{found}{attribute}`'}{sums}{when}"
 
 
 def op_words(op: OpEntry) -> str:

@@ -23,7 +23,7 @@ HEADINGS = {
     "Layout": "`[[layout]]`",
     "Signature": "`[layout.signature]`",
     "Mark": "A mark, in `marks` of a signature",
-    "FactSource": "A source of a fact, in `[layout.facts]`",
+    "FactSource": "A source of a fact, in `[facts]` or `[layout.facts]`",
     "When": "A condition, in `when` of a source",
     "RuleEntry": "`[[layout.rule]]`",
     "OpEntry": "An op, in `ops` of a rule",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import json
 import os
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,7 +17,7 @@ from safetensors.numpy import load_file
 from support import MUTANTS, REFUSED, SOURCES, Tally
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from numpy.typing import NDArray
 
@@ -90,6 +91,21 @@ def python_5x() -> Path:
     if not python.exists():
         pytest.fail(f"{python} does not exist: run `make setup-5x`, or name an interpreter in CKPT2HF_PYTHON_5X")
     return python
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _one_thread() -> None:
+    """Models this small are four times slower on two threads than on one."""
+    if torch := sys.modules.get("torch"):  # not imported for tests that do without
+        torch.set_num_threads(1)
+
+
+@pytest.fixture
+def tally(request: pytest.FixtureRequest) -> Iterator[Tally]:
+    """One test's count of mutants; it travels with the report, also from workers of pytest-xdist."""
+    counted = Tally()
+    yield counted
+    request.node.user_properties.append((MUTANTS, [counted.made, counted.killed]))
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:

@@ -68,6 +68,27 @@ SPEC = ModelSpec(
 )
 """A small model with unequal lengths everywhere, so that no axis can be taken for another."""
 
+LLAMA = replace(
+    SPEC,
+    d_model=40,
+    heads=6,
+    kv_heads=2,
+    d_ff=56,
+    context=33,
+    norm=Norm.RMSNORM,
+    norm_bias=False,
+    mlp=Mlp.GATED,
+    activation=Activation.SILU,
+    position=Position.ROPE,
+    rope_layout=RopeLayout.HALVES,
+    rope_theta=1e4,
+    rope_dims=8,
+    qkv_bias=False,
+    out_bias=False,
+    mlp_bias=False,
+)
+"""The same of Llama's kin, with fewer heads of keys than of queries, which do not fill the width."""
+
 
 def resized(spec: ModelSpec, **changes: Any) -> ModelSpec:
     """A spec with some fields changed, and with them what depends on them in a model of GPT-2's family."""

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,34 +10,20 @@ import torch
 
 from ckpt2hf.api import BackRequest, BackWriting, Level, convert_back
 from converted import golden_converter
+from module_file import load_module
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from ckpt2hf.api import BackReport, Report
 
 MODELS = Path(__file__).parents[1] / "dialects" / "models.py"
 
 
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    """Tiny matrices: a second thread only waits for the first."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 @pytest.fixture(scope="session")
 def models() -> Any:
     """The module of small models of other people's codebases."""
-    spec = importlib.util.spec_from_file_location("small_models_backwards", MODELS)
-    assert spec
-    assert spec.loader
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
+    return load_module(MODELS, "small_models_backwards")
 
 
 @pytest.fixture(scope="session")

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +12,7 @@ from safetensors.torch import load_file, save_file
 from transformers import GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausalLM, Qwen3Config, Qwen3ForCausalLM
 
 from ckpt2hf.api import Level, Request, Writing, convert
+from module_file import load_module
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -35,14 +34,7 @@ LLAMA = {
 
 @pytest.fixture(scope="module")
 def llamas() -> Any:
-    path = Path(__file__).with_name("llama_models.py")
-    spec = importlib.util.spec_from_file_location("small_llamas", path)
-    assert spec
-    assert spec.loader
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
+    return load_module(Path(__file__).with_name("llama_models.py"), "small_llamas")
 
 
 def same(one: Any, other: Any, vocab: int, time: int) -> None:

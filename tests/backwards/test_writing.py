@@ -27,6 +27,7 @@ from ckpt2hf.output import Content, new_file, shard_writer, write_checkpoint
 from ckpt2hf.output.state_dict_pickle import state_dict_pickle
 from ckpt2hf.run import backwards
 from ckpt2hf.tensors import DType, Meta
+from faults import FailsAt
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -47,19 +48,6 @@ class Held:
 
     def read(self, box: Box) -> Array:
         return self.array[box]
-
-
-class FailsAt:
-    """A function that works except for one call."""
-
-    def __init__(self, real: Callable[..., Any], at: int | None, number: int) -> None:
-        self.real, self.at, self.number, self.calls = real, at, number, 0
-
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        self.calls += 1
-        if self.calls - 1 == self.at:
-            raise OSError(self.number, os.strerror(self.number))
-        return self.real(*args, **kwargs)
 
 
 def write(out: Path, *, force: bool = False) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import subprocess
 import sys
@@ -23,6 +22,7 @@ from ckpt2hf.batch.journal import Past
 from ckpt2hf.batch.state import LocalState
 from ckpt2hf.report import ReasonReport, Status
 from ckpt2hf.run import Request, Writing
+from module_file import load_module
 
 SCRIPTS = Path(__file__).resolve().parents[2] / "scripts"
 EXAMPLE = SCRIPTS.parent / "examples" / "az-mini" / "az_llm_mini_final.pt"
@@ -30,13 +30,7 @@ EXAMPLE = SCRIPTS.parent / "examples" / "az-mini" / "az_llm_mini_final.pt"
 
 @pytest.fixture(scope="module")
 def simulation() -> Any:
-    spec = importlib.util.spec_from_file_location("simulate_batch", SCRIPTS / "simulate_batch.py")
-    assert spec is not None
-    assert spec.loader is not None
-    made = importlib.util.module_from_spec(spec)
-    sys.modules["simulate_batch"] = made
-    spec.loader.exec_module(made)
-    return made
+    return load_module(SCRIPTS / "simulate_batch.py", "simulate_batch")
 
 
 class Line:

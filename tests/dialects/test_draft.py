@@ -18,6 +18,7 @@ from ckpt2hf.dialects.draft import count, render
 from ckpt2hf.dialects.draft import draft as draft_of
 from ckpt2hf.errors import CheckpointError, Ckpt2hfError, FactsError, MappingError, UsageError
 from drafts import Question, answer
+from module_file import load_module
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -77,14 +78,7 @@ CASES = (
 
 @pytest.fixture(scope="session")
 def strange() -> Any:
-    from importlib.util import module_from_spec, spec_from_file_location  # noqa: PLC0415 - only here
-
-    spec = spec_from_file_location("strange_models", MODELS)
-    assert spec
-    assert spec.loader
-    module = module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load_module(MODELS, "strange_models")
 
 
 @pytest.fixture

@@ -21,7 +21,7 @@ from ckpt2hf.dialects.load import _problems
 from ckpt2hf.dialects.own_file import MAX_BYTES
 from ckpt2hf.errors import BrokenPromiseError, Ckpt2hfError, NotFoundError, UsageError
 from ckpt2hf.ir import FIELDS, choices, slots
-from ckpt2hf.naming import UnsoundRuleError, link, slot_families
+from ckpt2hf.naming import UnsoundRuleError, is_slot, link, slot_families
 from ckpt2hf.targets import TARGETS
 from support import SPEC
 
@@ -160,77 +160,77 @@ MISTAKES = [
         "exactly one source",
     ),
     ("head_bias = { present", "head_bias = [] # {", "head_bias = []", "layout[0].facts.head_bias", "at least one item"),
-    ('to = "embed.weight"', "", "[[layout.rule]]", "layout[0].rule[0]", "to is missing"),
-    ('to = "embed.weight"', "to = []", "to = []", "layout[0].rule[0].to", "at least one item"),
-    ('to = "embed.weight"', "to = 3", "to = 3", "layout[0].rule[0].to", "a name in quotes, not 3"),
+    ('to = "positions.weight"', "", "[[layout.rule]]", "layout[1].rule[0]", "to is missing"),
+    ('to = "positions.weight"', "to = []", "to = []", "layout[1].rule[0].to", "at least one item"),
+    ('to = "positions.weight"', "to = 3", "to = 3", "layout[1].rule[0].to", "a name in quotes, not 3"),
     (
-        'to = "layers.{i}.attn.out.bias"',
-        'to = "layers.{i}.atn.out.bias"',
+        'to = ["layers.{i}.attn.q.bias"',
+        'to = ["layers.{i}.atn.q.bias"',
         "atn",
-        "layout[0].rule[7].to",
-        "there is no slot layers.{i}.atn.out.bias; did you mean layers.{i}.attn.out.bias?",
+        "layout[0].rule[1].to[0]",
+        "there is no slot layers.{i}.atn.q.bias; did you mean layers.{i}.attn.q.bias?",
     ),
     (
-        'to = "layers.{i}.attn.out.bias"',
-        'to = "layers.{h}.attn.out.bias"',
+        'to = ["layers.{i}.attn.q.bias"',
+        'to = ["layers.{h}.attn.q.bias"',
         "{h}",
-        "layout[0].rule[7].to",
-        "there is no slot layers.{h}.attn.out.bias; did you mean layers.{i}.attn.out.bias?",
+        "layout[0].rule[1].to[0]",
+        "there is no slot layers.{h}.attn.q.bias; did you mean layers.{i}.attn.q.bias?",
     ),
     (
-        'to = "layers.{i}.attn.out.bias"',
-        'to = "layers.{i}.attn.out.weight"',
-        'to = "layers.{i}.attn.out.weight"',
-        "layout[0].rule[7].to",
-        "layers.{i}.attn.out.weight is in rule[6] as well",
+        'to = ["layers.{i}.attn.q.bias"',
+        'to = ["layers.{i}.attn.q.weight"',
+        'to = ["layers.{i}.attn.q.weight", "layers.{i}.attn.k.bias"',
+        "layout[0].rule[1].to[0]",
+        "layers.{i}.attn.q.weight is in rule[0] as well",
     ),
     (
-        'from = "lm_head.weight"',
-        'from = "transformer.wte.weight"',
-        'from = "transformer.wte.weight"',
-        "layout[0].rule[16].from",
-        "transformer.wte.weight is in rule[0] as well",
+        'from = "transformer.h.{i}.attn.c_attn.bias"',
+        'from = "transformer.h.{i}.attn.c_attn.weight"',
+        'from = "transformer.h.{i}.attn.c_attn.weight"',
+        "layout[0].rule[1].from",
+        "transformer.h.{i}.attn.c_attn.weight is in rule[0] as well",
     ),
     (
         'split = ["inner", "inner", "inner"]',
         'split = ["inner", "inner"]',
         "[[layout.rule]]",
-        "layout[0].rule[4]",
+        "layout[0].rule[0]",
         "the ops make 2 of 1 tensors, and the rule names 3 slots",
     ),
     (
         'split = ["inner", "inner", "inner"]',
         'split = ["inner", "iner", "inner"]',
         "iner",
-        "layout[0].rule[4].ops[0]",
+        "layout[0].rule[0].ops[0]",
         "there is no length iner; did you mean inner?",
     ),
     (
         'from = "transformer.h.{i}.attn.c_attn.weight"',
         'from = ["a.{i}", "b.{i}", "c.{i}"]',
         "ops =",
-        "layout[0].rule[4].ops[0]",
+        "layout[0].rule[0].ops[0]",
         "split in 3 along axis 0 takes one tensor, here are 3",
     ),
     (
         "{ squeeze = 0 }",
         "{ sqeeze = 0 }",
         "sqeeze",
-        "layout[1].rule[1].ops[0].sqeeze",
+        "layout[1].rule[0].ops[0].sqeeze",
         "there is no word sqeeze; did you mean squeeze?",
     ),
     (
         "{ squeeze = 0 }",
         "{ squeeze = 0, join = 'heads' }",
         "squeeze",
-        "layout[1].rule[1].ops[0]",
+        "layout[1].rule[0].ops[0]",
         "an op is exactly one of",
     ),
     (
         "ops = [{ squeeze = 0 }]",
         "ops = [{ join = 'd_model' }, { split = ['d_model', 'd_model'] }]",
         "[[layout.rule]]",
-        "layout[1].rule[1]",
+        "layout[1].rule[0]",
         "the ops make 2 of 1 tensors",
     ),
     (
@@ -246,6 +246,34 @@ MISTAKES = [
         'expect = "causal"',
         "layout[0].drop[0].expect",
         "takes 'causal_mask', 'future_mask',",
+    ),
+    (
+        '"lm_head.weight" = "head.weight"',
+        '"lm_head.weight" = "embed.weight"',
+        '"lm_head.weight"',
+        'layout[0].tensors."lm_head.weight"',
+        'embed.weight is in modules."transformer.wte" as well',
+    ),
+    (
+        '"lm_head.weight" = "head.weight"',
+        '"transformer.h.{i}.attn.c_attn.bias" = "head.bias"',
+        "from =",
+        "layout[0].rule[1].from",
+        'transformer.h.{i}.attn.c_attn.bias is in tensors."transformer.h.{i}.attn.c_attn.bias" as well',
+    ),
+    (
+        '"transformer.ln_f" = "final_norm"',
+        '"transformer.ln_f" = "layers.{i}.mlp_norm"',
+        "transformer.ln_f",
+        'layout[0].modules."transformer.ln_f"',
+        "layers.{i}.mlp_norm.weight is in",
+    ),
+    (
+        '"transformer.h.{i}.ln_2" = "layers.{i}.mlp_norm"',
+        '"transformer.ln_2" = "layers.{i}.mlp_norm"',
+        "transformer.ln_2",
+        'layout[0].modules."transformer.ln_2"',
+        "there are 1 tensors, and the rule names 2 slots",
     ),
 ]
 
@@ -283,6 +311,53 @@ def test_all_mistakes_come_in_one_error_in_the_order_of_the_file(own: Callable[.
     for k in apart:
         assert any(MISTAKES[k][4] in detail for detail in told), MISTAKES[k]
     assert len(told) <= len(apart) + 2  # a fact under a wrong name is also missing under its own
+
+
+HEAD_DIM = 'head_dim = { quotient = ["d_model", "heads"] }\n'
+"""A fact that both layouts of minGPT say alike."""
+
+
+def sharing(facts: str, *leaving_out: str) -> str:
+    """minGPT's file with facts of all layouts, and without these lines in any layout."""
+    text = MINGPT
+    for line in leaving_out:
+        assert text.count(line) == 2
+        text = text.replace(line, "")
+    return text.replace("[[layout]]", f"{facts}\n[[layout]]", 1)
+
+
+def test_shared_facts_are_those_of_each_layout_that_says_nothing_else(own: Callable[..., Path]) -> None:
+    facts = f'[facts]\n{HEAD_DIM}activation = {{ const = "relu", why = "never: both layouts say what it is" }}\n'
+    refused = '[[layout]]\ntitle = "x"\nrefuse = "y"\nsignature = { needs = "z" }\n'
+    read = dialect(own(text=sharing(facts, HEAD_DIM) + refused))
+    assert read.layout[:2] == dialect("mingpt").layout
+    assert not read.layout[2].facts
+
+
+@pytest.mark.parametrize(
+    ("fact", "told"),
+    [
+        ('head_dim = { quotient = ["d_modell", "heads"] }', "facts.head_dim.quotient[0]: d_modell is no fact"),
+        ("head_dim = { quotent = 1 }", "facts.head_dim.quotent: there is no word quotent; did you mean quotient?"),
+        ("head_dim = 3", "facts.head_dim: takes"),
+        ('head_dim = "QUESTION"', "facts.head_dim: this question is open"),
+        (f"{HEAD_DIM}hed_dim = {{ const = 3, why = 'x' }}", "facts.hed_dim: there is no fact hed_dim; did you mean"),
+    ],
+)
+def test_a_mistake_in_shared_facts_is_told_once_where_it_is(own: Callable[..., Path], fact: str, told: str) -> None:
+    path = own(text=sharing(f"[facts]\n{fact}", HEAD_DIM))
+    (detail,) = refusal(path).details
+    found = LINE.match(detail)
+    assert found
+    assert detail[found.end() :].startswith(told)
+    name = told.removeprefix("facts.")[:8].rstrip(":.")
+    assert path.read_text(encoding="utf-8").splitlines()[int(found[1]) - 1].startswith(name[:7])
+
+
+@pytest.mark.parametrize("value", ["5", "[]", "[{}]", "true"])
+def test_shared_facts_that_are_no_table_are_told(own: Callable[..., Path], value: str) -> None:
+    told = refusal(own(text=f"facts = {value}\n{MINGPT}")).details
+    assert [detail.partition(", not")[0] for detail in told] == ["mine.toml:1: facts: takes a table"]
 
 
 @pytest.mark.parametrize(
@@ -414,16 +489,37 @@ def test_a_rule_that_fits_no_such_model_is_the_user_s_to_correct(
     """Whether all its slots are there is seen only once the facts are known."""
     path = own(
         (
-            'from = "transformer.h.{i}.attn.c_proj.bias"\nto = "layers.{i}.attn.out.bias"',
-            'from = ["transformer.h.{i}.attn.c_proj.bias", "x.{i}"]\nto = ["layers.{i}.attn.out.bias", "head.bias"]',
+            '["layers.{i}.attn.q.bias", "layers.{i}.attn.k.bias", "layers.{i}.attn.v.bias"]',
+            '["layers.{i}.attn.q.bias", "layers.{i}.attn.k.bias", "head.bias"]',
         ),
     )
     with pytest.raises(UsageError) as refused:
         plan(Request(source=golden("mingpt").path, dialect=path, facts=("heads=3",)))
     (told,) = refused.value.details
     number = int(LINE.match(told)[1])  # type: ignore[index]
-    assert "c_proj.bias" in path.read_text(encoding="utf-8").splitlines()[number]
+    assert "c_attn.bias" in path.read_text(encoding="utf-8").splitlines()[number]
     assert "of which this model has only some" in told
+
+
+def test_two_entries_that_speak_of_one_tensor_of_one_layer_are_the_user_s_to_correct(
+    own: Callable[..., Path], golden: Callable[[str], Any]
+) -> None:
+    """Their names differ as patterns, so that both speak of it is seen only once the layers are counted."""
+    twice = '"transformer.h.0.ln_1.weight" = "layers.0.attn_norm.weight"'
+    path = own(('"lm_head.weight" = "head.weight"', f'"lm_head.weight" = "head.weight"\n{twice}'))
+    with pytest.raises(UsageError) as refused:
+        plan(Request(source=golden("mingpt").path, dialect=path, facts=("heads=3",)))
+    (told,) = refused.value.details
+    number = int(LINE.match(told)[1])  # type: ignore[index]
+    assert path.read_text(encoding="utf-8").splitlines()[number - 1] == twice
+    assert "two rules of one naming speak of slot layers.0.attn_norm.weight" in told
+
+
+def test_no_rule_of_a_built_in_dialect_gives_what_no_model_has() -> None:
+    """Else a bias beside an embedding would pass for a name that the layout knows."""
+    for known in dialects():
+        for layout in known.layout:
+            assert all(is_slot(slot) for rule in layout.naming.rules for slot in rule.slots), (known.id, layout.title)
 
 
 def test_the_same_rule_of_a_built_in_dialect_is_our_fault() -> None:

@@ -74,7 +74,7 @@ CASES: dict[str, tuple[Callable[[], Any], str]] = {
     "beyond-nanogpt": (beyond, "no norm stands between the last block and a head"),
     "image-gpt": (image, "overwritten by its own norm"),
     "image-gpt, Lightning": (lambda: lightning(image()), "overwritten by its own norm"),
-    "malibayram": (turkish, "positions multiply the embedding"),
+    "malibayram": (turkish, "positions turn the embedding"),
 }
 
 

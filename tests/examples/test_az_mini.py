@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import math
 from pathlib import Path
@@ -12,6 +11,8 @@ import numpy as np
 import pytest
 import torch
 from tokenizers import Tokenizer
+
+from module_file import load_module
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -25,12 +26,7 @@ SIZE_LIMIT = 4_000_000  # bytes
 
 @pytest.fixture(scope="module")
 def module() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("az_mini_model", EXAMPLE / "model.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load_module(EXAMPLE / "model.py", "az_mini_model")
 
 
 @pytest.fixture(scope="module")

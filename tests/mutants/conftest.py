@@ -23,10 +23,10 @@ from ckpt2hf.verify.function import check_function
 from ckpt2hf.verify.probes import make_probes
 from ckpt2hf.verify.structure import check_structure
 from ckpt2hf.verify.weights import load_slots, tensor
-from support import EVERY_FLAGS, MUTANTS, SOURCES, Tally
+from support import EVERY_FLAGS, SOURCES, Tally
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Mapping
 
     from ckpt2hf.api import Plan
     from ckpt2hf.tensors import Array, Box
@@ -124,14 +124,6 @@ def _failed(checks: tuple[Check, ...]) -> list[Check]:
     return [check for check in checks if not check.passed]
 
 
-@pytest.fixture
-def tally(request: pytest.FixtureRequest) -> Iterator[Tally]:
-    """One test's count; it travels with the test's report, also from the worker processes of pytest-xdist."""
-    counted = Tally()
-    yield counted
-    request.node.user_properties.append((MUTANTS, [counted.made, counted.killed]))
-
-
 @pytest.fixture(scope="session")
 def flags() -> Mapping[str, dict[str, Any]]:
     """What the user says about each golden checkpoint."""
@@ -164,10 +156,20 @@ def benches(bench: Callable[[str], Bench]) -> list[Bench]:
     return [bench(name) for name in BENCHES]
 
 
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    """Tiny matrices: a second thread only waits for the first."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+@pytest.fixture
+def survivors(benches: list[Bench], tally: Tally) -> Callable[[Callable[..., None]], list[str]]:
+    """The conversions that a mutation of weights changes without the logits showing it; it changes at least one."""
+
+    def left(mutate: Callable[..., None]) -> list[str]:
+        found, made = [], 0
+        for bench in benches:
+            state, config = bench.copy()
+            mutate(state, bench.plan.final_spec)
+            if bench.changed(state, config):
+                made += 1
+                if tally("of the weights", killed=bench.first_failure(state) is not None):
+                    found.append(bench.name)
+        assert made
+        return found
+
+    return left

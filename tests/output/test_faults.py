@@ -17,6 +17,7 @@ import pytest
 from ckpt2hf.errors import OutputError
 from ckpt2hf.output import linux, new_directory, shard_writer, sync, weights, write_json
 from ckpt2hf.output.disk import explained
+from faults import FailsAt
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -30,19 +31,6 @@ if TYPE_CHECKING:
     Write = Callable[..., WrittenWeights]
 
 CALLS = [(os, "pwrite"), (os, "fsync"), (os, "open"), (os, "mkdir"), (os, "rename"), (os, "ftruncate"), (io, "open")]
-
-
-class FailsAt:
-    """A function that works except for one call."""
-
-    def __init__(self, real: Callable[..., Any], at: int | None, number: int) -> None:
-        self.real, self.at, self.number, self.calls = real, at, number, 0
-
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        self.calls += 1
-        if self.calls - 1 == self.at:
-            raise OSError(self.number, os.strerror(self.number))
-        return self.real(*args, **kwargs)
 
 
 def run(write: Write, out: Path, tensors: dict[str, Array]) -> None:

@@ -12,8 +12,6 @@ import torch
 import support
 from ckpt2hf.ir import (
     Factor,
-    Mlp,
-    Norm,
     NormPlacement,
     Position,
     QkNorm,
@@ -36,22 +34,7 @@ ROUNDED = 3e-6
 
 GPT = replace(support.SPEC, layers=2)
 LLAMA = replace(
-    GPT,
-    d_model=20,
-    heads=4,
-    kv_heads=2,
-    head_dim=6,
-    d_ff=28,
-    norm=Norm.RMSNORM,
-    norm_bias=False,
-    mlp=Mlp.GATED,
-    position=Position.ROPE,
-    rope_layout=RopeLayout.HALVES,
-    rope_theta=1e4,
-    rope_dims=6,
-    qkv_bias=True,
-    out_bias=False,
-    mlp_bias=False,
+    support.LLAMA, layers=2, d_model=20, heads=4, head_dim=6, rope_dims=6, d_ff=28, context=GPT.context, qkv_bias=True
 )
 QK = {"qk_norm": QkNorm.HEAD, "qk_norm_weight": True}
 NO_ROPE = {"rope_layout": RopeLayout.NONE, "rope_theta": 0.0, "rope_dims": 0}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import subprocess
 import sys
@@ -15,22 +14,15 @@ import pytest
 import torch
 
 from ckpt2hf.api import Request, inspect
+from module_file import load_module
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from ckpt2hf.run.ask_sample import Judgement
 
 STEPS = 250
 """Four seconds on one core, after which wrong heads cost 0.03 nats and more."""
-
-
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @dataclass(frozen=True)
@@ -46,12 +38,7 @@ class Trained:
 
 @pytest.fixture(scope="session")
 def trained_module() -> Any:
-    spec = importlib.util.spec_from_file_location("trained", Path(__file__).with_name("trained.py"))
-    assert spec
-    assert spec.loader
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load_module(Path(__file__).with_name("trained.py"), "trained")
 
 
 @pytest.fixture(scope="session")

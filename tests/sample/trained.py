@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import importlib.util
 import sys
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from tokenizers import Tokenizer
 from torch import nn
 from torch.nn import functional
+
+from module_file import load_module
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -82,11 +83,7 @@ def example_text(seed: int, count: int) -> list[str]:
     folder = str(ROOT / "scripts")
     sys.path.insert(0, folder)
     try:
-        spec = importlib.util.spec_from_file_location("example_text", ROOT / "scripts" / "example_text.py")
-        assert spec
-        assert spec.loader
-        module: Any = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(module)
+        module = load_module(ROOT / "scripts" / "example_text.py", "example_text")
     finally:
         sys.path.remove(folder)
     return list(islice(module.paragraphs(seed), count))

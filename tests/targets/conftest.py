@@ -11,16 +11,13 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-import support
 from ckpt2hf.ir import (
     Activation,
     Factor,
     LayerPattern,
-    Mlp,
     ModelSpec,
     Norm,
     NormPlacement,
-    Position,
     QkNorm,
     RopeLayout,
     RopeScaling,
@@ -31,6 +28,7 @@ from ckpt2hf.ops import Mosaic
 from ckpt2hf.targets import TARGETS, Target
 from ckpt2hf.tensors import DType, Meta
 from ckpt2hf.verify.logits import compare_logits
+from support import LLAMA, SPEC
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -38,32 +36,9 @@ if TYPE_CHECKING:
 
     from ckpt2hf.tensors import Array, Box
 
-LLAMA = replace(
-    support.SPEC,
-    layers=3,
-    d_model=40,
-    heads=6,
-    kv_heads=2,
-    head_dim=8,
-    d_ff=56,
-    context=33,
-    norm=Norm.RMSNORM,
-    norm_bias=False,
-    mlp=Mlp.GATED,
-    activation=Activation.SILU,
-    position=Position.ROPE,
-    rope_layout=RopeLayout.HALVES,
-    rope_theta=1e4,
-    rope_dims=8,
-    qkv_bias=False,
-    out_bias=False,
-    mlp_bias=False,
-)
 QWEN3 = replace(LLAMA, qk_norm=QkNorm.HEAD, qk_norm_weight=True, norm_eps=1e-6)
 SLIDING = replace(LLAMA, layers=4, layer_pattern=LayerPattern("sssf"), sliding_window=5, rope_local_theta=1e4)
-GPT1 = replace(
-    support.SPEC, norm_placement=NormPlacement.POST, final_norm=False, activation=Activation.RELU, d_ff=96, layers=2
-)
+GPT1 = replace(SPEC, norm_placement=NormPlacement.POST, final_norm=False, activation=Activation.RELU, d_ff=96, layers=2)
 GEMMA3 = replace(
     SLIDING,
     layer_pattern=LayerPattern("ssf"),
@@ -78,7 +53,7 @@ GEMMA3 = replace(
     rope_theta=1e6,
 )
 SPECS: dict[str, tuple[ModelSpec, ...]] = {
-    "gpt2": (support.SPEC, replace(support.SPEC, tied=True, activation=Activation.RELU2)),
+    "gpt2": (SPEC, replace(SPEC, tied=True, activation=Activation.RELU2)),
     "openai-gpt": (GPT1, replace(GPT1, tied=True, activation=Activation.GELU_TANH)),
     "llama": (
         LLAMA,
@@ -184,17 +159,3 @@ def model(request: pytest.FixtureRequest) -> Model:
     """Each model in turn."""
     made: Model = request.param
     return made
-
-
-@pytest.fixture
-def tally(request: pytest.FixtureRequest) -> Any:
-    """One test's count of mutants; it travels with the test's report."""
-    counted = support.Tally()
-    yield counted
-    request.node.user_properties.append((support.MUTANTS, [counted.made, counted.killed]))
-
-
-@pytest.fixture(autouse=True, scope="session")
-def _one_thread() -> None:
-    """Tiny matrices: a second thread only waits for the first."""
-    torch.set_num_threads(1)

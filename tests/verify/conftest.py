@@ -143,9 +143,3 @@ class Kit:
 @pytest.fixture(scope="session")
 def kit() -> Kit:
     return Kit()
-
-
-@pytest.fixture(autouse=True, scope="session")
-def _one_thread() -> None:
-    """Models this small are four times slower on two threads than on one."""
-    torch.set_num_threads(1)

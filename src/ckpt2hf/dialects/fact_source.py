@@ -1,4 +1,4 @@
-"""Where a fact can come from: the words of `[layout.facts]` in a dialect file, checked by pydantic."""
+"""Where a fact can come from: the words of `[facts]` and `[layout.facts]` in a dialect file, checked by pydantic."""
 
 from __future__ import annotations
 

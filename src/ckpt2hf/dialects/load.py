@@ -15,6 +15,7 @@ from ckpt2hf.dialects.open_questions import without_questions
 from ckpt2hf.dialects.own_file import SUFFIX, own_file, read_file
 from ckpt2hf.dialects.problem import Problem
 from ckpt2hf.dialects.schema import Dialect
+from ckpt2hf.dialects.shared_facts import where_written, with_shared_facts
 from ckpt2hf.dialects.soundness import layout_problems
 from ckpt2hf.dialects.toml_lines import toml_lines, written
 from ckpt2hf.dialects.wording import as_written, schema_problems
@@ -70,10 +71,9 @@ def blamed(known: Dialect, error: UnsoundRuleError) -> UsageError | None:
     if known.file is None:
         return None
     for n, layout in enumerate(known.layout):
-        for k, entry in enumerate(layout.rule):
-            if error.rule is not None and entry.rule() == error.rule:
-                path = ("layout", n, "rule", k)
-                return _refused(known.file, [Problem(path, error.what)])
+        for path, rule in layout.placed_rules():
+            if rule == error.rule:
+                return _refused(known.file, [Problem(path, error.what).below("layout", n)])
     return None
 
 
@@ -86,7 +86,7 @@ def _own(path: Path, targets: Collection[str]) -> Dialect:
             raise _unfinished(file, questions)
         if problems:
             raise _refused(file, [*problems, *questions])
-        return Dialect.model_validate(tree).read_from(file)
+        return Dialect.model_validate(with_shared_facts(tree)).read_from(file)
     except RecursionError as error:
         raise UsageError(f"{path.name} is nested too deeply", where=str(path)) from error
 
@@ -105,8 +105,9 @@ def _tree(file: DialectFile) -> dict[str, Any]:
 
 def _problems(tree: dict[str, Any], targets: Collection[str]) -> list[Problem]:
     """Everything that is wrong with a dialect, each thing once."""
-    found = schema_problems(Dialect, tree)
-    target, layouts = tree.get("target"), tree.get("layout")
+    whole = with_shared_facts(tree)
+    found = schema_problems(Dialect, whole)
+    target, layouts = whole.get("target"), whole.get("layout")
     if isinstance(target, str) and targets and target not in targets:
         found.append(Problem(("target",), f"there is no target {target}{near(target, targets)}"))
     if layouts == []:
@@ -114,8 +115,8 @@ def _problems(tree: dict[str, Any], targets: Collection[str]) -> list[Problem]:
     for n, layout in enumerate(layouts if isinstance(layouts, list) else [layouts]):
         if isinstance(layout, dict):
             place = ("layout", n) if isinstance(layouts, list) else ("layout",)
-            found += (as_written(problem.below(*place), tree) for problem in layout_problems(layout))
-    return list(dict.fromkeys(found))
+            found += (as_written(problem.below(*place), whole) for problem in layout_problems(layout))
+    return list(dict.fromkeys(Problem(where_written(each.path, tree), each.what) for each in found))
 
 
 def _refused(file: DialectFile, problems: Sequence[Problem]) -> UsageError:
@@ -150,7 +151,7 @@ def _told(file: DialectFile, problems: Sequence[Problem]) -> list[str]:
 def _built_in(file: str, text: str) -> Dialect:
     tree = tomllib.loads(text)
     try:
-        parsed = Dialect.model_validate(tree)
+        parsed = Dialect.model_validate(with_shared_facts(tree))
     except ValidationError as error:
         raise BrokenPromiseError(f"the built-in dialect file {file} is wrong", details=[str(error)]) from error
     if file != f"{parsed.id}{SUFFIX}":

@@ -27,6 +27,7 @@ from ckpt2hf.naming import (
     TransposeTemplate,
     UnsqueezeTemplate,
     UnstackTemplate,
+    is_slot,
     pattern,
 )
 
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from ckpt2hf.dialects.own_file import DialectFile
+    from ckpt2hf.dialects.toml_lines import Path
 
 
 KINDS = ("weight", "bias")
@@ -172,7 +174,7 @@ class DropEntry(Table):
     """The tensor."""
     expect: Expectation
     """What it is proved to be: `causal_mask`, `future_mask`, `additive_mask`, `masked_score`, `position_ids`,
-    `rope_frequencies`, `rope_angles`, `rope_cosines` or `rope_sines`."""
+    `sinusoids`, `rope_frequencies`, `rope_angles`, `rope_cosines` or `rope_sines`."""
     write: bool = True
     """Whether the code as it is now keeps it with the weights, so that a checkpoint that is made for it needs it."""
     shape: tuple[str, ...] = ()
@@ -217,16 +219,22 @@ class Layout(Table):
     save: SaveEntry = Field(default_factory=SaveEntry)
     """How a checkpoint looks that is made for this code."""
 
-    def plain_rules(self) -> tuple[Rule, ...]:
-        """The rules of `modules` and `tensors`."""
-        tensors = {f"{name}.{kind}": f"{slot}.{kind}" for name, slot in self.modules.items() for kind in KINDS}
-        return tuple(Rule((pattern(n),), (pattern(slot),)) for n, slot in {**tensors, **self.tensors}.items())
+    def placed_rules(self) -> Iterator[tuple[Path, Rule]]:
+        """Every rule, with its place in the layout. No module has one for a slot that no model has."""
+        for name, slot in self.modules.items():
+            for kind in KINDS:
+                if is_slot(made := pattern(f"{slot}.{kind}")):
+                    yield ("modules", name), Rule((pattern(f"{name}.{kind}"),), (made,))
+        for name, slot in self.tensors.items():
+            yield ("tensors", name), Rule((pattern(name),), (pattern(slot),))
+        for k, entry in enumerate(self.rule):
+            yield ("rule", k), entry.rule()
 
     @property
     def naming(self) -> Naming:
         """Rules, ties and drops."""
         return Naming(
-            (*self.plain_rules(), *(entry.rule() for entry in self.rule)),
+            tuple(rule for _, rule in self.placed_rules()),
             tuple(Tie(t.name, t.same_as) for t in self.tie),
             tuple(Drop(d.name, d.expect) for d in self.drop),
         )
@@ -269,6 +277,8 @@ class Dialect(Table):
     """Repository, commit and files the facts were read from."""
     target: str
     """The Hugging Face architecture its checkpoints become."""
+    facts: dict[str, FactSources] = Field(default_factory=dict)
+    """Facts that all layouts share. What a layout says comes first, and then these, before those of its family."""
     layout: tuple[Layout, ...]
     """The generations of the codebase, one at least."""
     _file: DialectFile | None = PrivateAttr(default=None)

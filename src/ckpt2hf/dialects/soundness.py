@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
@@ -12,13 +13,16 @@ from ckpt2hf.dialects.families import FAMILIES
 from ckpt2hf.dialects.problem import Problem
 from ckpt2hf.dialects.saving import SaveEntry
 from ckpt2hf.dialects.schema import KINDS, DropEntry, RuleEntry, TieEntry
+from ckpt2hf.dialects.toml_lines import written
 from ckpt2hf.ir import FIELDS, parse_field
 from ckpt2hf.ir.samples import samples
-from ckpt2hf.naming import Pattern, UnsoundRuleError, concrete, near, pattern, slot_families
+from ckpt2hf.naming import Rule, UnsoundRuleError, concrete, is_slot, near, pattern, slot_families
 from ckpt2hf.tensors import DType
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping
+
+    from ckpt2hf.dialects.toml_lines import Path
 
 Table = TypeVar("Table", bound=BaseModel)
 TYPES = tuple(kind.torch_name for kind in DType)
@@ -45,10 +49,11 @@ def layout_problems(tree: Mapping[str, Any]) -> Iterator[Problem]:
     for k, tie in _valid(TieEntry, tree.get("tie")).items():
         if loose := set(tie.same_as.variables) - set(tie.name.variables):
             yield Problem(("tie", k, "same_as"), f"{{{loose.pop()}}} is not in `name`, so it has no value")
-    yield from _table_problems(tree)
     yield from _save_problems(_valid(SaveEntry, tree.get("save")).get(0))
     yield from _shape_problems(_valid(DropEntry, tree.get("drop")))
-    yield from _rule_problems(_valid(RuleEntry, tree.get("rule")))
+    before = _Before()
+    yield from _table_problems(tree, before)
+    yield from _rule_problems(_valid(RuleEntry, tree.get("rule")), before)
 
 
 def _facts(tree: object) -> dict[str, list[FactSource]]:
@@ -81,17 +86,17 @@ def _source_problems(source: FactSource) -> Iterator[Problem]:
     if source.count is not None and source.of not in source.count.variables:
         place = ("of",) if "of" in source.model_fields_set else ("count",)
         yield Problem(place, f"{{{source.of}}} is what is counted, and {source.count} does not have it")
-    for k, name in enumerate(source.same or ()):
-        if name.variables:
-            yield Problem(("same", k), f"{name} has to be the name of one tensor, without {{ }}")
+    for k, tensor in enumerate(source.same or ()):
+        if tensor.variables:
+            yield Problem(("same", k), f"{tensor} has to be the name of one tensor, without {{ }}")
     if source.equals is not None and source.equals not in FIELDS:
         yield Problem(("equals",), f"{source.equals} is no fact{near(source.equals, FIELDS)}")
-    operands = [(("quotient", k), field) for k, field in enumerate(source.quotient or ())]
+    operands = [(("quotient", k), name) for k, name in enumerate(source.quotient or ())]
     words = (("per", source.per), ("times", source.times), ("less", source.less))
-    for path, field in [*operands, *(((word,), field) for word, field in words if field is not None)]:
-        if field not in FIELDS or field not in samples()[0].dims():
-            what = "is no whole number" if field in FIELDS else f"is no fact{near(field, FIELDS)}"
-            yield Problem(path, f"{field} {what}")
+    for path, name in [*operands, *(((word,), name) for word, name in words if name is not None)]:
+        if name not in FIELDS or name not in samples()[0].dims():
+            what = "is no whole number" if name in FIELDS else f"is no fact{near(name, FIELDS)}"
+            yield Problem(path, f"{name} {what}")
 
 
 def _circles(facts: Mapping[str, list[FactSource]]) -> Iterator[Problem]:
@@ -109,22 +114,34 @@ def _circles(facts: Mapping[str, list[FactSource]]) -> Iterator[Problem]:
             yield Problem(("facts", name, k, "quotient"), f"{name} would follow from itself")
 
 
-def _table_problems(tree: Mapping[str, Any]) -> Iterator[Problem]:
+@dataclass(slots=True)
+class _Before:
+    """What rules have already, and which of them, as they are checked one after the other."""
+
+    slots: dict[str, Path] = field(default_factory=dict)
+    names: dict[str, Path] = field(default_factory=dict)
+
+
+def _table_problems(tree: Mapping[str, Any], before: _Before) -> Iterator[Problem]:
     """Names and slots of the tables `modules` and `tensors`."""
-    known = {str(family): family for family in slot_families()}
+    known = [str(family) for family in slot_families()]
     for word, kinds in (("modules", KINDS), ("tensors", ("",))):
         table = tree.get(word)
         for name, slot in table.items() if isinstance(table, dict) else ():
             if not isinstance(slot, str):
                 continue  # told by the schema
+            ends = [f".{kind}" if kind else "" for kind in kinds]
             try:
-                pattern(name)
-                slots = [pattern(f"{slot}.{kind}" if kind else slot) for kind in kinds]
+                rules = [Rule((pattern(f"{name}{end}"),), (pattern(f"{slot}{end}"),)) for end in ends]
             except ValueError as error:
                 yield Problem((word, name), str(error))
                 continue
-            if not any(_is_known(each, known) for each in slots):
-                yield Problem((word, name), f"there is no slot {slots[0]}{near(str(slots[0]), known)}")
+            if sound := [rule for rule in rules if is_slot(*rule.slots)]:
+                found = [told for rule in sound for told in (*_repeated(rule, (word, name), before), *_misfit(rule))]
+                yield from (Problem((word, name), told.what) for told in found[:1])
+            else:
+                first = rules[0].slots[0]
+                yield Problem((word, name), f"there is no slot {first}{near(str(first), known)}")
 
 
 def _shape_problems(drops: Mapping[int, DropEntry]) -> Iterator[Problem]:
@@ -154,37 +171,30 @@ def _save_problems(save: SaveEntry | None) -> Iterator[Problem]:
                 yield Problem(("save", "always", name), str(error))
 
 
-def _rule_problems(rules: Mapping[int, RuleEntry]) -> Iterator[Problem]:
-    known = {str(family): family for family in slot_families()}
-    given: dict[str, int] = {}
-    taken: dict[str, int] = {}
-    for k, rule in rules.items():
-        strange = [(n, slot) for n, slot in enumerate(rule.slots) if not _is_known(slot, known)]
+def _rule_problems(rules: Mapping[int, RuleEntry], before: _Before) -> Iterator[Problem]:
+    known = [str(family) for family in slot_families()]
+    for k, entry in rules.items():
+        rule = entry.rule()
+        strange = [(n, slot) for n, slot in enumerate(rule.slots) if not is_slot(slot)]
         for n, slot in strange:
             yield Problem(("rule", k, "to", n), f"there is no slot {slot}{near(str(slot), known)}")
-        yield from _repeated(k, "to", rule.slots, given)
-        yield from _repeated(k, "from", rule.names, taken)
+        yield from (problem.below("rule", k) for problem in _repeated(rule, ("rule", k), before))
         if not strange:
             yield from (problem.below("rule", k) for problem in _misfit(rule))
 
 
-def _repeated(k: int, place: str, names: Sequence[Pattern], before: dict[str, int]) -> Iterator[Problem]:
-    """Names that a rule, or one before it, has already; they are added to `before`."""
-    for n, name in enumerate(map(str, names)):
-        if name in before:
-            yield Problem(("rule", k, place, n), f"{name} is in rule[{before[name]}] as well")
-        before.setdefault(name, k)
+def _repeated(rule: Rule, place: Path, before: _Before) -> Iterator[Problem]:
+    """Slots and names that a rule, or one before it, has already; they are added to `before`."""
+    for word, patterns, seen in (("to", rule.slots, before.slots), ("from", rule.names, before.names)):
+        for n, each in enumerate(map(str, patterns)):
+            if each in seen:
+                yield Problem((word, n), f"{each} is in {written(seen[each])} as well")
+            seen.setdefault(each, place)
 
 
-def _is_known(slot: Pattern, known: Mapping[str, Pattern]) -> bool:
-    """Whether it is a family of slots, or some of one."""
-    return str(slot) in known or (not slot.variables and any(each.match(str(slot)) for each in known.values()))
-
-
-def _misfit(entry: RuleEntry) -> Iterator[Problem]:
+def _misfit(rule: Rule) -> Iterator[Problem]:
     """Why a rule cannot be followed for any model."""
     spec = samples()[0]
-    rule = entry.rule()
     try:
         for _ in concrete(rule, spec):
             pass

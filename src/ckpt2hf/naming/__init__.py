@@ -1,6 +1,6 @@
 """Bijections between somebody's tensor names and slots."""
 
-from ckpt2hf.naming.families import slot_families
+from ckpt2hf.naming.families import is_slot, slot_families
 from ckpt2hf.naming.linking import Link, UnsoundRuleError, concrete, link, names_of, to_names, to_slots
 from ckpt2hf.naming.name_index import NameIndex
 from ckpt2hf.naming.patterns import Pattern, collapse, near, pattern, stem
@@ -45,6 +45,7 @@ __all__ = [
     "assign",
     "collapse",
     "concrete",
+    "is_slot",
     "link",
     "names_of",
     "near",

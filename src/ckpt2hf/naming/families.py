@@ -30,3 +30,11 @@ def slot_families() -> tuple[Pattern, ...]:
             fields = [f"{{{counts[end + 1]}}}" for end in ends]
             made.setdefault(text, pattern("".join(a + b for a, b in zip(parts, [*fields, ""], strict=True))))
     return tuple(made.values())
+
+
+@cache
+def is_slot(slot: Pattern) -> bool:
+    """Whether it is a family of slots, or some of one."""
+    if slot.variables:
+        return str(slot) in map(str, slot_families())
+    return any(family.match(str(slot)) is not None for family in slot_families())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from ckpt2hf.errors import MappingError
 from ckpt2hf.ir import slots
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from ckpt2hf.naming.rules import Expectation, Naming
     from ckpt2hf.tensors import Meta
 
+T = TypeVar("T")
+
 
 @dataclass(frozen=True, slots=True)
 class Assignment:
@@ -30,6 +32,10 @@ class Assignment:
     ties: Mapping[str, str]
     """Second names present in the file, and the name each must be equal to."""
     drops: Mapping[str, Expectation]
+
+    def taken(self, given: Mapping[str, T]) -> dict[str, T]:
+        """Out of what is there by name, what the links take: what stands in for it where the name itself is absent."""
+        return {name: given[self.stand_ins.get(name, name)] for made in self.links for name in made.names}
 
 
 def assign(naming: Naming, spec: ModelSpec, metas: Mapping[str, Meta]) -> Assignment:

@@ -108,8 +108,7 @@ def _understood(checkpoint: Checkpoint) -> _Model:
         remedies = ["correct config.json, if it is not that of these weights"]
         told = f"{where}, read as {target.hf_class}"
         raise type(error)(error.what, details=error.details, where=told, remedies=remedies) from error
-    refs = {**checkpoint.tensors, **{k: checkpoint.tensors[v] for k, v in assignment.stand_ins.items()}}
-    sources = {name: Mosaic.of(refs[name]) for made in assignment.links for name in made.names}
+    sources = {name: Mosaic.of(ref) for name, ref in assignment.taken(checkpoint.tensors).items()}
     return _Model(checkpoint, target, facts, spec, assignment, sources, to_slots(assignment.links, sources))
 
 

@@ -37,8 +37,7 @@ def make_plan(checkpoint: Checkpoint, candidate: Candidate, options: PlanOptions
         where = f"{checkpoint.path}, read as dialect {candidate.fit.dialect.name}"
         remedies = [f"ckpt2hf inspect {checkpoint.path} --names"]
         raise type(error)(error.what, details=error.details, where=where, remedies=remedies) from error
-    refs = {**checkpoint.tensors, **{k: checkpoint.tensors[v] for k, v in assignment.stand_ins.items()}}
-    sources = {name: Mosaic.of(refs[name]) for made in assignment.links for name in made.names}
+    sources = {name: Mosaic.of(ref) for name, ref in assignment.taken(checkpoint.tensors).items()}
     slots = to_slots(assignment.links, sources)
     target, rewrites = _way(candidate.fit.targets, spec, slots, options.allow, where=str(checkpoint.path))
     final_spec, final_slots = (rewrites[-1].spec, rewrites[-1].slots) if rewrites else (spec, slots)

@@ -139,9 +139,8 @@ def slots_of(candidate: Candidate, checkpoint: Checkpoint) -> dict[str, Mosaic]:
     """The slots of a complete candidate. Raises MappingError."""
     metas = {name: ref.meta for name, ref in checkpoint.tensors.items()}
     assignment = assign(candidate.fit.layout.naming, candidate.resolution.spec, metas)
-    refs = {**checkpoint.tensors, **{k: checkpoint.tensors[v] for k, v in assignment.stand_ins.items()}}
-    names = [name for made in assignment.links for name in made.names]
-    return to_slots(assignment.links, {name: Mosaic.of(refs[name]) for name in names})
+    sources = {name: Mosaic.of(ref) for name, ref in assignment.taken(checkpoint.tensors).items()}
+    return to_slots(assignment.links, sources)
 
 
 def distinct(readings: Iterable[Reading]) -> list[Reading]:

@@ -32,19 +32,23 @@ _NORMS = {
     "transformer.h.{i}.ln_2": "layers.{i}.mlp_norm",
     "transformer.ln_f": "final_norm",
 }
-_LINEARS = {
+_SINGLE = {
     "transformer.h.{i}.attn.c_proj": "layers.{i}.attn.out",
     "transformer.h.{i}.mlp.c_fc": "layers.{i}.mlp.up",
     "transformer.h.{i}.mlp.c_proj": "layers.{i}.mlp.down",
 }
+LINEARS = (
+    rule("transformer.h.{i}.attn.c_attn.weight", tuple(f"{q}.weight" for q in _QKV), _TURNED, _THIRDS),
+    rule("transformer.h.{i}.attn.c_attn.bias", tuple(f"{q}.bias" for q in _QKV), _THIRDS),
+    *(rule(f"{name}.weight", f"{slot}.weight", _TURNED) for name, slot in _SINGLE.items()),
+    *same(_SINGLE, "bias"),
+)
+"""The rules of a block's linears, which are `Conv1D`."""
 _NAMING = Naming(
     rules=(
         *same({"transformer.wte": "embed", "transformer.wpe": "positions", "lm_head": "head"}, "weight"),
         *same(_NORMS, "weight", "bias"),
-        rule("transformer.h.{i}.attn.c_attn.weight", tuple(f"{q}.weight" for q in _QKV), _TURNED, _THIRDS),
-        rule("transformer.h.{i}.attn.c_attn.bias", tuple(f"{q}.bias" for q in _QKV), _THIRDS),
-        *(rule(f"{name}.weight", f"{slot}.weight", _TURNED) for name, slot in _LINEARS.items()),
-        *same(_LINEARS, "bias"),
+        *LINEARS,
     ),
     ties=(Tie(pattern("lm_head.weight"), pattern("transformer.wte.weight")),),
     # Masks that transformers saved until 2023, and still ignores.

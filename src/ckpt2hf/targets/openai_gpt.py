@@ -8,9 +8,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from ckpt2hf.ir import Activation, Norm, NormPlacement, Position
-from ckpt2hf.naming import Drop, Expectation, Naming, SplitTemplate, Tie, TransposeTemplate, pattern
-from ckpt2hf.targets.gpt2 import SIZES
-from ckpt2hf.targets.target import Relation, Requirement, Target, rule, same
+from ckpt2hf.naming import Drop, Expectation, Naming, Tie, pattern
+from ckpt2hf.targets.gpt2 import LINEARS, SIZES
+from ckpt2hf.targets.target import Relation, Requirement, Target, same
 
 if TYPE_CHECKING:
     from ckpt2hf.ir import ModelSpec
@@ -21,15 +21,7 @@ _ACTIVATIONS = {
     Activation.RELU: "relu",
     Activation.SILU: "silu",
 }
-_QKV = tuple(f"layers.{{i}}.attn.{part}" for part in "qkv")
-_THIRDS = SplitTemplate(0, ("inner", "inner", "inner"))
-_TURNED = TransposeTemplate()
 _NORMS = {"transformer.h.{i}.ln_1": "layers.{i}.attn_norm", "transformer.h.{i}.ln_2": "layers.{i}.mlp_norm"}
-_LINEARS = {
-    "transformer.h.{i}.attn.c_proj": "layers.{i}.attn.out",
-    "transformer.h.{i}.mlp.c_fc": "layers.{i}.mlp.up",
-    "transformer.h.{i}.mlp.c_proj": "layers.{i}.mlp.down",
-}
 _NAMING = Naming(
     rules=(
         *same(
@@ -37,10 +29,7 @@ _NAMING = Naming(
             "weight",
         ),
         *same(_NORMS, "weight", "bias"),
-        rule("transformer.h.{i}.attn.c_attn.weight", tuple(f"{q}.weight" for q in _QKV), _TURNED, _THIRDS),
-        rule("transformer.h.{i}.attn.c_attn.bias", tuple(f"{q}.bias" for q in _QKV), _THIRDS),
-        *(rule(f"{name}.weight", f"{slot}.weight", _TURNED) for name, slot in _LINEARS.items()),
-        *same(_LINEARS, "bias"),
+        *LINEARS,
     ),
     ties=(Tie(pattern("lm_head.weight"), pattern("transformer.tokens_embed.weight")),),
     drops=(

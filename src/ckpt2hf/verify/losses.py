@@ -22,6 +22,8 @@ _LOGITS_AT_ONCE = 1 << 23
 """Elements of logits computed at a time: 32 MiB, twice that in float64."""
 _SCORES_AT_ONCE = 1 << 24
 """Elements of attention scores computed at a time."""
+_HOPELESS = 1e6
+"""Nats per token of a reading whose numbers overflow: finite, so that it can be compared."""
 
 
 class Losses:
@@ -68,7 +70,3 @@ def _loss(spec: ModelSpec, weights: Mapping[str, torch.Tensor], rows: torch.Tens
         each = scaled.logsumexp(-1) - scaled.gather(-1, wanted).squeeze(-1)
         found.append(each.double().mean(1))
     return torch.stack(found).nan_to_num(nan=_HOPELESS, posinf=_HOPELESS, neginf=_HOPELESS)
-
-
-_HOPELESS = 1e6
-"""Nats per token of a reading whose numbers overflow: finite, so that it can be compared."""
