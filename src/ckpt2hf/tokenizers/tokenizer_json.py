@@ -18,13 +18,14 @@ from ckpt2hf.tokenizers.source import ROLES, TokenizerSource
 if TYPE_CHECKING:
     from pathlib import Path
 
+_NAME = "tokenizer.json"
 _BESIDE = ("tokenizer_config.json", "special_tokens_map.json")
 """Who names special tokens; the later counts."""
 
 
 def fits(path: Path, head: bytes) -> bool:
-    """Whether it is JSON with a model in it. A vocabulary, which is JSON as well, has other keys."""
-    return path.suffix == ".json" and head.lstrip()[:1] == b"{" and b'"added_tokens"' in head
+    """Whether it is called so, broken or not, or is JSON with the keys of one. A vocabulary has other keys."""
+    return path.name == _NAME or (path.suffix == ".json" and b'"added_tokens"' in head)
 
 
 def read(path: Path, _hints: Hints) -> TokenizerSource:
@@ -89,7 +90,7 @@ def _named(folder: Path) -> tuple[dict[str, str], tuple[Path, ...]]:
 FORMAT = Format(
     id="tokenizer.json",
     title="tokenizer.json of the tokenizers library",
-    beside=("tokenizer.json",),
+    beside=(_NAME,),
     packages=("tokenizers",),
     fits=fits,
     read=read,
