@@ -13,6 +13,7 @@ from ckpt2hf.cli import options as o
 from ckpt2hf.cli.batch import batch, report
 from ckpt2hf.cli.console import OUT, show_json
 from ckpt2hf.cli.dialects import dialects_app
+from ckpt2hf.cli.look import evaluate, generate
 from ckpt2hf.cli.options import LevelName
 from ckpt2hf.errors import UsageError
 from ckpt2hf.sources import watched
@@ -286,3 +287,7 @@ def verify(
         show_verdict(verdict, directory, quiet=quiet)
     if not verdict.proved:
         raise typer.Exit(1)
+
+
+app.command()(generate)
+app.command("eval")(evaluate)

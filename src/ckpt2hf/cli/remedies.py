@@ -13,7 +13,8 @@ if TYPE_CHECKING:
 _ONCE = frozenset(
     {"--dialect", "--weights-key", "--reference", "--dtype", "--formats", "--max-shard-size", "--verify", "--level"}
     | {"--sample", "--sample-tokenizer", "--sample-dtype", "--python-5x", "--allow", "--draft"}
-    | {"--to-dialect", "--to-layout"}
+    | {"--to-dialect", "--to-layout", "--text", "--tokens", "--tokens-dtype", "--context", "--stride", "--max-tokens"}
+    | {"--temperature", "--top-k", "--top-p", "--max-new-tokens"}
 )
 """Options that are given at most once: a new value takes the place of the old one."""
 _SWITCHES = frozenset({"--force", "--allow-nonfinite"})

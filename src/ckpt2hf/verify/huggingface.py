@@ -54,6 +54,7 @@ def load(directory: Path, file_format: str) -> Loaded:
                 use_safetensors=file_format == "safetensors",
                 dtype=torch.float32,
                 local_files_only=True,
+                trust_remote_code=False,
                 output_loading_info=True,
                 ignore_mismatched_sizes=True,
             )
