@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
 TEXT, TOKENS = "--text", "--tokens"
 """The options that name the file."""
-MOST_TEXT = 8 << 20
-"""Bytes of a text that are encoded: it is done in one piece, since pieces would be cut into other tokens."""
+MOST_TEXT = 2 << 20
+"""Bytes of a text that are encoded, in one piece, since pieces would become other tokens: some 300 MiB of memory."""
 _BYTES_A_TOKEN = 32
 """Bytes of text that are read for each token that is asked for: more than tokens have on average."""
 _SCANNED = 1 << 22

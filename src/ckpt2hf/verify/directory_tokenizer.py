@@ -108,7 +108,7 @@ class DirectoryTokenizer:
 
     def _encoding(self, text: str, *, special: bool) -> Any:  # noqa: ANN401 - a class of transformers
         try:
-            return self._library(text, add_special_tokens=special, verbose=False)
+            return self._library(text, add_special_tokens=special, return_attention_mask=False, verbose=False)
         except Exception as error:  # tokenizers raises nothing narrower
             raise TokenizerError(
                 f"the tokenizer of the directory has no token for {self._culprit(text)}",
