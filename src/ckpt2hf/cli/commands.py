@@ -14,6 +14,7 @@ from ckpt2hf.cli.batch import batch, report
 from ckpt2hf.cli.console import OUT, show_json
 from ckpt2hf.cli.convert import convert
 from ckpt2hf.cli.dialects import dialects_app
+from ckpt2hf.cli.look import evaluate, generate
 from ckpt2hf.cli.options import LevelName
 from ckpt2hf.cli.tokenizer_options import TokenizerWords, with_tokenizer
 from ckpt2hf.errors import UsageError
@@ -215,3 +216,7 @@ def verify(
         show_verdict(verdict, directory, quiet=quiet)
     if not verdict.proved:
         raise typer.Exit(1)
+
+
+app.command()(generate)
+app.command("eval")(evaluate)

@@ -148,7 +148,7 @@ Python5x = Annotated[
         "--python-5x",
         metavar="PATH",
         envvar="CKPT2HF_PYTHON_5X",
-        help="An interpreter with transformers 5, which proves the classes that only it has.",
+        help="An interpreter with transformers 5, for the classes that only it has.",
         show_default=False,
     ),
 ]

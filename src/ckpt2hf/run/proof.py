@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ckpt2hf.run.sample_files import is_text, text_of
+from ckpt2hf.run.sample_files import MOST_TEXT, beginning, is_text
 from ckpt2hf.tokenizers import Policy
 from ckpt2hf.verify import Level, Verdict, check_tokenizer, verify
 
@@ -67,4 +67,6 @@ def policy(request: Request) -> Policy:
 
 def _own_texts(request: Request) -> dict[str, str]:
     """The user's own text, where a sample is one."""
-    return {request.sample.name: text_of(request.sample)} if request.sample and is_text(request.sample) else {}
+    if request.sample is None or not is_text(request.sample):
+        return {}
+    return {request.sample.name: beginning(request.sample, MOST_TEXT)[0]}

@@ -9,7 +9,7 @@ import numpy as np
 
 from ckpt2hf.errors import UsageError
 from ckpt2hf.remote import is_remote
-from ckpt2hf.run.sample_files import read_array, read_binary, read_tensor, read_text
+from ckpt2hf.run.sample_files import IDS, read_ids, read_text
 from ckpt2hf.sources import sha256_of
 from ckpt2hf.tokenizers import AskedTokenizer
 from ckpt2hf.verify.effort import multiply_adds
@@ -108,10 +108,8 @@ def cut(stretches: Array, spec: ModelSpec, where: str) -> Array:
 
 
 def _stretches(sample: Sample, vocab: int, folder: Path) -> tuple[Array, Path | None]:
-    kind = sample.path.suffix.lower()
-    if sample.dtype is not None and kind != ".bin":
-        raise UsageError("--sample-dtype is about .bin files only", where=str(sample.path))
-    readers = {".npy": read_array, ".pt": read_tensor, ".pth": read_tensor}
-    if kind not in (".bin", *readers):
+    if sample.path.suffix.lower() not in IDS:
+        if sample.dtype is not None:
+            raise UsageError("--sample-dtype is about .bin files only", where=str(sample.path))
         return read_text(sample.path, sample.tokenizer, folder)
-    return (read_binary(sample.path, sample.dtype, vocab) if kind == ".bin" else readers[kind](sample.path)), None
+    return read_ids(sample.path, sample.dtype, vocab), None

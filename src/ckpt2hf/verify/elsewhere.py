@@ -103,14 +103,15 @@ class Elsewhere:
             return self._run(work)
 
     def _run(self, work: Path) -> tuple[Check, ...]:
-        # A folder with a link to our package: its own folder may be full of our environment's libraries.
-        (work / "path").mkdir()
-        (work / "path" / PACKAGE.name).symlink_to(PACKAGE)
-        environment = {**os.environ, "PYTHONPATH": str(work / "path")}
-        words = [str(self.python), "-P", "-W", "ignore", "-m", "ckpt2hf.verify.elsewhere_child", str(work)]
+        words, environment = command_elsewhere(self.python, "ckpt2hf.verify.elsewhere_child", work)
         try:
             done = subprocess.run(  # noqa: S603 - the interpreter the user named
-                words, env=environment, stdin=subprocess.DEVNULL, capture_output=True, check=False, cwd=work
+                [*words, str(work)],
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                check=False,
+                cwd=work,
             )
         except OSError as error:
             raise VerificationError(f"{self.python} cannot be run", details=[str(error)]) from error
@@ -133,6 +134,17 @@ class Elsewhere:
         said = f"{self.target.hf_class} of transformers {found['transformers']}, in an interpreter of its own"
         where = Check("class", passed=True, summary=said, numbers={"transformers": found["transformers"]})
         return (where, *(Check(**check) for check in found["checks"]))
+
+
+def command_elsewhere(python: Path, module: str, work: Path) -> tuple[list[str], dict[str, str]]:
+    """The words that run a module of ours in another interpreter, and its environment; `work` is a new folder."""
+    # A folder with a link to our package: its own folder may be full of our environment's libraries.
+    (work / "path").mkdir()
+    (work / "path" / PACKAGE.name).symlink_to(PACKAGE)
+    # An interpreter is named from where we are, and runs somewhere else. A link to one is not followed: beside it lies
+    # what tells it which environment it is of.
+    words = [str(python.absolute()), "-P", "-W", "ignore", "-m", module]
+    return words, {**os.environ, "PYTHONPATH": str(work / "path")}
 
 
 def _numbers(release: str) -> tuple[int, ...]:
