@@ -9,7 +9,7 @@ from rich.text import Text
 from ckpt2hf.cli.console import ERR, OUT, rows
 from ckpt2hf.ir import written
 from ckpt2hf.report import evidence_lines
-from ckpt2hf.report.wording import size
+from ckpt2hf.report.wording import EXACTNESS, reasons_left_out, size
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -20,13 +20,6 @@ if TYPE_CHECKING:
     from ckpt2hf.report.report import FactReport
 
 _SHOWN_ORIGINS = {"dialect", "user", "metadata", "reference", "sample", "side file", "module"}
-EXACTNESS = {
-    "bitwise": "numbers were only moved; moving them back gives every bit of the source",
-    "algebraic": "an identity was applied; equal in real arithmetic, rounded once",
-    "numerically equal": "not exact: a final norm became a block of its own; logits agree to 2e-5 of their spread",
-    "rounded": "every weight rounded to {dtype}, as asked",
-}
-"""What each word means, for people."""
 
 
 def show_report(report: Report, *, quiet: bool) -> None:
@@ -80,10 +73,7 @@ def _summary(report: Report) -> Iterator[tuple[str, str, str]]:
     for k, made in enumerate(report.rewrites):
         yield "rewrites" if k == 0 else "", f"{made.id} ({made.exactness})", ""
     if report.left_out:
-        reasons: dict[str, int] = {}
-        for left in report.left_out:
-            key = left.why if not left.why.startswith(("shares", "equal")) else "second name of a tied tensor"
-            reasons[key] = reasons.get(key, 0) + 1
+        reasons = reasons_left_out(report.left_out)
         yield "left out", ", ".join(f"{count} x {why}" for why, count in reasons.items()), ""
     for note in report.notes:
         yield "note", note, "yellow"
