@@ -6,7 +6,7 @@ from ckpt2hf.errors import Ckpt2hfError
 from ckpt2hf.output import WeightFormat
 from ckpt2hf.plan import BackPlan, Plan
 from ckpt2hf.remote import path_or_url
-from ckpt2hf.report import BackReport, Report, VerdictReport
+from ckpt2hf.report import BackReport, CardWords, Report, VerdictReport
 from ckpt2hf.rewrites import Exactness
 from ckpt2hf.run import (
     REPORT,
@@ -23,9 +23,11 @@ from ckpt2hf.run import (
     dialect_text,
     draft,
     inspect,
+    look,
     plan,
     plan_back,
     prove,
+    write_card,
 )
 from ckpt2hf.tensors import DType
 from ckpt2hf.verify import Level
@@ -36,6 +38,7 @@ __all__ = [
     "BackReport",
     "BackRequest",
     "BackWriting",
+    "CardWords",
     "Checkpoint",
     "Ckpt2hfError",
     "DType",
@@ -57,9 +60,11 @@ __all__ = [
     "dialects",
     "draft",
     "inspect",
+    "look",
     "open_checkpoint",
     "path_or_url",
     "plan",
     "plan_back",
     "prove",
+    "write_card",
 ]

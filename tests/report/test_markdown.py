@@ -86,6 +86,8 @@ def test_no_url_is_left_that_a_reader_would_make_a_link_of() -> None:
         assert "://" not in prose(text)
         assert "www." not in prose(text).lower()
     assert "@" not in prose("me@evil.example")
+    assert "self.sa" not in prose("x + self.sa(x)")
+    assert prose("agree to 1.3e-05. So") == "agree to 1.3e-05. So"
 
 
 def test_secrets_of_urls_are_hidden() -> None:

@@ -82,6 +82,7 @@ def test_a_value_of_another_kind_is_refused(tree: dict[str, Any], tmp_path: Path
         (("verdict", "proved"), "true"),
         (("tensors", 0, "shape"), ["1"]),
         (("verdict", "level"), "everything"),
+        (("tensors", 0, "dtype"), "float3"),
         (("spec", "context"), "64"),
         (("spec", "layers"), {}),
         (("spec", "more"), 1),

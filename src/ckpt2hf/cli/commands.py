@@ -13,6 +13,7 @@ from ckpt2hf.cli import options as o
 from ckpt2hf.cli.batch import batch, report
 from ckpt2hf.cli.console import OUT, show_json
 from ckpt2hf.cli.dialects import dialects_app
+from ckpt2hf.cli.directories import card, verify
 from ckpt2hf.cli.options import LevelName
 from ckpt2hf.errors import UsageError
 from ckpt2hf.sources import watched
@@ -76,6 +77,9 @@ def convert(
     allow_nonfinite: Annotated[
         bool, typer.Option("--allow-nonfinite", help="Convert weights that hold NaN or infinity.")
     ] = False,
+    license_: o.License = None,
+    languages: o.Languages = None,
+    model_name: o.ModelName = None,
     threads: o.Threads = 0,
     scratch: o.Scratch = None,
     to_dialect: o.ToDialect = None,
@@ -98,6 +102,9 @@ def convert(
         "--formats": formats != FORMATS,
         "--max-shard-size": max_shard_size,
         "--scratch": scratch,
+        "--license": license_,
+        "--language": languages,
+        "--model-name": model_name,
     }
     if back := backwards.request(path, to_dialect, to_layout, facts, others):
         from ckpt2hf.api import BackWriting, Level
@@ -129,6 +136,7 @@ def convert(
             level=Level(verify_.value),
             force=force,
             allow_nonfinite=allow_nonfinite,
+            card=o.card(license_, languages, model_name),
             python_5x=python_5x,
             threads=threads,
             scratch=scratch,
@@ -244,45 +252,5 @@ def _draft(asked: Request, out: Path, *, force: bool, as_json: bool) -> None:
         show_draft(drafted)
 
 
-@app.command()
-def verify(
-    directory: Annotated[Path, typer.Argument(metavar="DIR", help="A converted directory.", show_default=False)],
-    against: Annotated[
-        Path,
-        typer.Option(
-            "--against",
-            metavar="PATH",
-            help="The checkpoint it was made from.",
-            show_default=False,
-            parser=o.path_or_url,
-        ),
-    ],
-    *,
-    level: Annotated[LevelName, typer.Option("--level", help="How much is proved.")] = LevelName.LOGITS,
-    dialect: o.DialectName = None,
-    facts: o.Facts = None,
-    weights_key: o.WeightsKey = None,
-    reference: o.Reference = None,
-    reference_args: o.ReferenceArgs = None,
-    python_5x: o.Python5x = None,
-    allow: o.Allow = None,
-    threads: o.Threads = 0,
-    as_json: o.Json = False,
-    quiet: o.Quiet = False,
-) -> None:
-    """Prove an existing directory again. What you leave out is taken from its conversion.json."""
-    from ckpt2hf.api import Level, Writing, prove
-    from ckpt2hf.cli.progress import shown
-    from ckpt2hf.cli.show_report import show_verdict
-    from ckpt2hf.report import plain_tree
-
-    asked = o.request(against, dialect, facts, weights_key, (reference, reference_args), allow=allow)
-    with shown(quiet=quiet or as_json) as progress:
-        workers = Writing(out=directory, threads=threads).workers
-        verdict = prove(directory, asked, Level(level.value), threads=workers, python_5x=python_5x, progress=progress)
-    if as_json:
-        show_json(plain_tree(verdict))
-    else:
-        show_verdict(verdict, directory, quiet=quiet)
-    if not verdict.proved:
-        raise typer.Exit(1)
+app.command()(verify)
+app.command()(card)

@@ -8,6 +8,7 @@ from rich.text import Text
 
 from ckpt2hf.cli.console import ERR, OUT, rows
 from ckpt2hf.ir import written
+from ckpt2hf.output import SUMS
 from ckpt2hf.report import evidence_lines
 from ckpt2hf.report.wording import EXACTNESS, reasons_left_out, size
 
@@ -83,15 +84,36 @@ def _summary(report: Report) -> Iterator[tuple[str, str, str]]:
         yield "files" if k == 0 else "", f"{file.name}  {size(file.bytes)}", ""
 
 
+def show_look(verdict: VerdictReport, directory: Path | str, *, quiet: bool) -> None:
+    """Every check, and in plain words what they do not show."""
+    _show_checks(verdict, quiet=quiet)
+    if not verdict.proved:
+        ERR.print(Text.assemble(("error[verify]", "bold red"), f": {directory} is not as it should be"))
+    elif not quiet:
+        summed = any(check.name == SUMS for check in verdict.checks)
+        rows([("intact" if summed else "readable", f"{directory}", "bold green")])
+        rows([("unproved", line, "yellow") for line in _unproved(summed=summed)])
+
+
+def _unproved(*, summed: bool) -> Iterator[str]:
+    if not summed:
+        yield f"that no file has changed: there is no {SUMS}"
+    yield "that it computes what a checkpoint computes: --against PATH proves that"
+
+
 def show_verdict(verdict: VerdictReport, directory: Path | str, *, quiet: bool) -> None:
     """Every check, then the verdict; only what failed when quiet."""
-    for check in verdict.checks:
-        if not check.passed:
-            rows([("FAIL", f"{check.name}: {check.summary}", "red")], ERR)
-        elif not quiet:
-            rows([("ok", f"{check.name}: {check.summary}", "")])
+    _show_checks(verdict, quiet=quiet)
     if verdict.proved and not quiet:
         rows([("proved", f"{directory}  (level {verdict.level})", "bold green")])
     elif not verdict.proved:
         head = ("error[verify]", "bold red")
         ERR.print(Text.assemble(head, f": {directory} is not proved (level {verdict.level})"))
+
+
+def _show_checks(verdict: VerdictReport, *, quiet: bool) -> None:
+    for check in verdict.checks:
+        if not check.passed:
+            rows([("FAIL", f"{check.name}: {check.summary}", "red")], ERR)
+        elif not quiet:
+            rows([("ok", f"{check.name}: {check.summary}", "")])

@@ -11,6 +11,7 @@ from pydantic import TypeAdapter, ValidationError
 from ckpt2hf.errors import NotFoundError, UsageError
 from ckpt2hf.ir import FIELDS, parse_field, plain
 from ckpt2hf.report.report import SCHEMA, Report
+from ckpt2hf.tensors import DType
 from ckpt2hf.verify import Level
 
 if TYPE_CHECKING:
@@ -51,6 +52,10 @@ def _senseless(report: Report) -> Iterator[str]:
     levels = [level.value for level in Level]
     if report.verdict.level not in levels:
         yield f"verdict.level: {report.verdict.level!r} is none of {', '.join(levels)}"
+    known = {dtype.torch_name for dtype in DType}
+    for number, tensor in enumerate(report.tensors):
+        if tensor.dtype not in known:
+            yield f"tensors.{number}.dtype: there is no type {tensor.dtype!r}"
     if set(report.spec) != set(FIELDS):
         yield "spec: not the fields of this version"
         return

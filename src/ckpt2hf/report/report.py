@@ -157,7 +157,7 @@ class VerdictReport:
     """The outcome of verification."""
 
     level: str
-    """`structure`, `bytes` or `logits`."""
+    """`structure`, `bytes` or `logits`; `directory` where nothing was compared with the source."""
     proved: bool
     """Whether every check passed."""
     checks: tuple[CheckReport, ...]

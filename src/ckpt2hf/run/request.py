@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 from ckpt2hf.output import WeightFormat
+from ckpt2hf.report import CardWords
 from ckpt2hf.verify import Level
 
 if TYPE_CHECKING:
@@ -52,6 +53,8 @@ class Writing:
     allow_nonfinite: bool = False
     scratch: Path | None = None
     """Directory for what is fetched from a remote source and made for a remote output; None where TMPDIR says."""
+    card: CardWords = field(default_factory=CardWords)
+    """What is said about the model besides, for its card."""
     python_5x: Path | None = None
     """An interpreter whose transformers has the classes that ours does not have."""
     threads: int = 0

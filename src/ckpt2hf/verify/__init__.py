@@ -1,20 +1,25 @@
 """Proofs that a written directory computes what the checkpoint computes. Importing this imports no torch."""
 
+from ckpt2hf.verify.alone import ALONE, check_alone
 from ckpt2hf.verify.back import verify_back
 from ckpt2hf.verify.elsewhere import require_interpreter
 from ckpt2hf.verify.health import Finding, Severity, health
 from ckpt2hf.verify.left_out import prove_left_out
 from ckpt2hf.verify.levels import Level, require, verify, warm_up
 from ckpt2hf.verify.memory import LIBRARIES, memory_needed
+from ckpt2hf.verify.sums import Summed
 from ckpt2hf.verify.verdict import Check, Verdict
 
 __all__ = [
+    "ALONE",
     "LIBRARIES",
     "Check",
     "Finding",
     "Level",
     "Severity",
+    "Summed",
     "Verdict",
+    "check_alone",
     "health",
     "memory_needed",
     "prove_left_out",

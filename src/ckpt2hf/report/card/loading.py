@@ -55,7 +55,8 @@ def _use(report: Report, *, tokenizer: bool) -> list[str]:
         ]
     return [
         f"ids = torch.tensor([{ids}])  # your own token ids go here",
-        f"output = model.generate(ids, attention_mask=torch.ones_like(ids), {words})",
+        "seen = torch.ones_like(ids)",
+        f"output = model.generate(ids, attention_mask=seen, {words})",
         "print(output[0].tolist())",
     ]
 

@@ -18,8 +18,9 @@ _LONGEST = 500
 """Characters of one value; the rest is in conversion.json."""
 _ENTITIES = {"&": "&amp;", "<": "&lt;", ">": "&gt;", "\\": "&#92;", "|": "&#124;", "`": "&#96;", "$": "&#36;",
              "@": "&#64;"}  # fmt: skip
-# An underscore inside a word begins no emphasis; a colon or a dot that makes a URL is spelled as a number.
-_SPECIAL = re.compile(r"[&<>\\|`$@*\[\]~#]|(?<![^\W_])_|_(?![^\W_])|:(?=//)|(?<=[wW])\.")
+# An underscore inside a word begins no emphasis. A colon or a dot that makes a URL, or what some readers take for one
+# (`self.sa`, `model.py`), is spelled as a number.
+_SPECIAL = re.compile(r"[&<>\\|`$@*\[\]~#]|(?<![^\W_])_|_(?![^\W_])|:(?=//)|(?<=\w)\.(?=[^\W\d_]{2})|(?<=[wW])\.")
 _START = re.compile(r"^(?:([-+=:])|(\d{1,9})([.)]))")
 _TICKS = re.compile("`+")
 

@@ -67,5 +67,5 @@ def _introduction(report: Report, words: CardWords) -> Iterator[str]:
     yield f"# {prose(words.model_name or source)}\n"
     yield (
         f"This is a {code(report.target)} for transformers, converted from the PyTorch checkpoint "
-        f"{prose(source)} by {prose(made_by)}."
+        f"{code(source)} by {prose(made_by)}."
     )

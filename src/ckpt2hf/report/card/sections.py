@@ -44,9 +44,8 @@ def at_a_glance(report: Report) -> str:
     heads = f"{spec['heads']}" + (f", {spec['kv_heads']} for keys" if spec["kv_heads"] != spec["heads"] else "")
     kinds = ", ".join(code(kind) for kind in dict.fromkeys(tensor.dtype for tensor in report.tensors))
     return table(
-        ("", ""),
+        ("class", code(report.target)),
         [
-            ("class", code(report.target)),
             ("parameters", parameters(total)),
             ("layers, width, heads", f"{spec['layers']}, {spec['d_model']}, {heads}"),
             ("context", counted(spec["context"], "token")),

@@ -83,5 +83,5 @@ def tokenizer_section(tokenizer: CardTokenizer | None) -> str:
 
 def checks_table(checks: Sequence[CheckReport]) -> str:
     """What was looked at, whether it held, and the numbers."""
-    rows = [(prose(each.name), "yes" if each.passed else "**no**", prose(each.summary)) for each in checks]
+    rows = [(code(each.name), "yes" if each.passed else "**no**", prose(each.summary)) for each in checks]
     return table(("check", "held", "result"), rows)
