@@ -6,7 +6,7 @@ from ckpt2hf.errors import Ckpt2hfError
 from ckpt2hf.output import WeightFormat
 from ckpt2hf.plan import BackPlan, Plan
 from ckpt2hf.remote import path_or_url
-from ckpt2hf.report import BackReport, Report, VerdictReport
+from ckpt2hf.report import BackReport, CardWords, Report, VerdictReport
 from ckpt2hf.rewrites import Exactness
 from ckpt2hf.run import (
     REPORT,
@@ -29,10 +29,12 @@ from ckpt2hf.run import (
     draft,
     evaluate,
     inspect,
+    look,
     plan,
     plan_back,
     prove,
     speaker,
+    write_card,
 )
 from ckpt2hf.tensors import DType
 from ckpt2hf.tokenizers import AskedTokenizer, Policy
@@ -45,6 +47,7 @@ __all__ = [
     "BackReport",
     "BackRequest",
     "BackWriting",
+    "CardWords",
     "Checkpoint",
     "Ckpt2hfError",
     "DType",
@@ -76,10 +79,12 @@ __all__ = [
     "draft",
     "evaluate",
     "inspect",
+    "look",
     "open_checkpoint",
     "path_or_url",
     "plan",
     "plan_back",
     "prove",
     "speaker",
+    "write_card",
 ]

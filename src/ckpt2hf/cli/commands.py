@@ -14,8 +14,8 @@ from ckpt2hf.cli.batch import batch, report
 from ckpt2hf.cli.console import OUT, show_json
 from ckpt2hf.cli.convert import convert
 from ckpt2hf.cli.dialects import dialects_app
+from ckpt2hf.cli.directories import card, verify
 from ckpt2hf.cli.look import evaluate, generate
-from ckpt2hf.cli.options import LevelName
 from ckpt2hf.cli.tokenizer_options import TokenizerWords, with_tokenizer
 from ckpt2hf.errors import UsageError
 
@@ -164,59 +164,7 @@ def _draft(asked: Request, out: Path, *, force: bool, as_json: bool) -> None:
         show_draft(drafted)
 
 
-@app.command()
-@with_tokenizer
-def verify(
-    directory: Annotated[Path, typer.Argument(metavar="DIR", help="A converted directory.", show_default=False)],
-    against: Annotated[
-        Path,
-        typer.Option(
-            "--against",
-            metavar="PATH",
-            help="The checkpoint it was made from.",
-            show_default=False,
-            parser=o.path_or_url,
-        ),
-    ],
-    *,
-    level: Annotated[LevelName, typer.Option("--level", help="How much is proved.")] = LevelName.LOGITS,
-    dialect: o.DialectName = None,
-    facts: o.Facts = None,
-    weights_key: o.WeightsKey = None,
-    reference: o.Reference = None,
-    reference_args: o.ReferenceArgs = None,
-    python_5x: o.Python5x = None,
-    allow: o.Allow = None,
-    tokenizer: TokenizerWords,
-    threads: o.Threads = 0,
-    as_json: o.Json = False,
-    quiet: o.Quiet = False,
-) -> None:
-    """Prove an existing directory again. What you leave out is taken from its conversion.json."""
-    from ckpt2hf.api import Level, Writing, prove
-    from ckpt2hf.cli.progress import shown
-    from ckpt2hf.cli.show_report import show_verdict
-    from ckpt2hf.report import plain_tree
-
-    asked = o.request(
-        against,
-        dialect,
-        facts,
-        weights_key,
-        reference=(reference, reference_args),
-        allow=allow,
-        tokenizer=tokenizer.asked(),
-    )
-    with shown(quiet=quiet or as_json) as progress:
-        workers = Writing(out=directory, threads=threads).workers
-        verdict = prove(directory, asked, Level(level.value), threads=workers, python_5x=python_5x, progress=progress)
-    if as_json:
-        show_json(plain_tree(verdict))
-    else:
-        show_verdict(verdict, directory, quiet=quiet)
-    if not verdict.proved:
-        raise typer.Exit(1)
-
-
+app.command()(verify)
+app.command()(card)
 app.command()(generate)
 app.command("eval")(evaluate)

@@ -43,6 +43,9 @@ def convert(
     allow_nonfinite: Annotated[
         bool, typer.Option("--allow-nonfinite", help="Convert weights that hold NaN or infinity.")
     ] = False,
+    license_: o.License = None,
+    languages: o.Languages = None,
+    model_name: o.ModelName = None,
     threads: o.Threads = 0,
     scratch: o.Scratch = None,
     to_dialect: o.ToDialect = None,
@@ -65,6 +68,9 @@ def convert(
         "--formats": formats != FORMATS,
         "--max-shard-size": max_shard_size,
         "--scratch": scratch,
+        "--license": license_,
+        "--language": languages,
+        "--model-name": model_name,
     }
     if back := backwards.request(path, to_dialect, to_layout, facts, others):
         from ckpt2hf.api import BackWriting, Level
@@ -106,6 +112,7 @@ def convert(
             level=Level(verify_.value),
             force=force,
             allow_nonfinite=allow_nonfinite,
+            card=o.card(license_, languages, model_name),
             python_5x=python_5x,
             threads=threads,
             scratch=scratch,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import enum
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
@@ -13,7 +13,12 @@ from ckpt2hf.errors import UsageError
 from ckpt2hf.remote import path_or_url
 
 if TYPE_CHECKING:
-    from ckpt2hf.api import AskedTokenizer, DType, Request, WeightFormat
+    from collections.abc import Callable
+
+    from ckpt2hf.api import AskedTokenizer, CardWords, DType, Request, WeightFormat
+
+G = TypeVar("G")
+T = TypeVar("T")
 
 
 class LevelName(enum.StrEnum):
@@ -156,6 +161,23 @@ Allow = Annotated[
     list[AllowName] | None,
     typer.Option("--allow", help="What is not exact, but nearly: a final norm in a class that has none. Repeatable."),
 ]
+License = Annotated[
+    str | None,
+    typer.Option(
+        "--license",
+        metavar="ID|NAME=LINK",
+        help="For the model card: a license id of the Hugging Face Hub, or name and address of another one.",
+        show_default=False,
+    ),
+]
+Languages = Annotated[
+    list[str] | None,
+    typer.Option("--language", metavar="CODE", help="For the model card: what it was trained on, e.g. az. Repeatable."),
+]
+ModelName = Annotated[
+    str | None,
+    typer.Option("--model-name", metavar="NAME", help="For the model card: what it is called.", show_default=False),
+]
 LevelOption = Annotated[LevelName, typer.Option("--verify", help="How much is proved before anything is left behind.")]
 Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout instead of text.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no summary.")]
@@ -199,6 +221,27 @@ def request(
         sample_dtype=kind,
         tokenizer=tokenizer or AskedTokenizer(),
     )
+
+
+def card(license_: str | None, languages: list[str] | None, model_name: str | None) -> CardWords:
+    """What is said for the model card. Raises UsageError."""
+    from ckpt2hf.report.card import CardWords, languages_of, license_of, model_name_of
+
+    return CardWords(
+        license=value("--license", license_of, license_),
+        languages=value("--language", languages_of, languages or None),
+        model_name=value("--model-name", model_name_of, model_name),
+    )
+
+
+def value(flag: str, parse: Callable[[G], T], given: G | None) -> T | None:
+    """What follows a flag; None if nothing does. Raises UsageError."""
+    if given is None:
+        return None
+    try:
+        return parse(given)
+    except ValueError as error:
+        raise UsageError(f"{flag} does not know {given!r}", details=[str(error)]) from error
 
 
 def _dtype(name: str | None) -> DType | None:

@@ -8,8 +8,9 @@ from rich.text import Text
 
 from ckpt2hf.cli.console import ERR, OUT, rows
 from ckpt2hf.ir import written
+from ckpt2hf.output import SUMS
 from ckpt2hf.report import evidence_lines
-from ckpt2hf.report.wording import size
+from ckpt2hf.report.wording import EXACTNESS, reasons_left_out, size
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -20,13 +21,6 @@ if TYPE_CHECKING:
     from ckpt2hf.report.report import CheckReport, FactReport, TokenizerReport
 
 _SHOWN_ORIGINS = {"dialect", "user", "metadata", "reference", "sample", "side file", "module"}
-EXACTNESS = {
-    "bitwise": "numbers were only moved; moving them back gives every bit of the source",
-    "algebraic": "an identity was applied; equal in real arithmetic, rounded once",
-    "numerically equal": "not exact: a final norm became a block of its own; logits agree to 2e-5 of their spread",
-    "rounded": "every weight rounded to {dtype}, as asked",
-}
-"""What each word means, for people."""
 
 
 def show_report(report: Report, *, quiet: bool) -> None:
@@ -96,10 +90,7 @@ def _summary(report: Report) -> Iterator[tuple[str, str, str]]:
     for k, made in enumerate(report.rewrites):
         yield "rewrites" if k == 0 else "", f"{made.id} ({made.exactness})", ""
     if report.left_out:
-        reasons: dict[str, int] = {}
-        for left in report.left_out:
-            key = left.why if not left.why.startswith(("shares", "equal")) else "second name of a tied tensor"
-            reasons[key] = reasons.get(key, 0) + 1
+        reasons = reasons_left_out(report.left_out)
         yield "left out", ", ".join(f"{count} x {why}" for why, count in reasons.items()), ""
     yield from tokenizer_rows(report.tokenizer)
     for note in report.notes:
@@ -108,6 +99,23 @@ def _summary(report: Report) -> Iterator[tuple[str, str, str]]:
     yield "exactness", f"{report.exactness}: {meaning}" if meaning else report.exactness, ""
     for k, file in enumerate(report.files):
         yield "files" if k == 0 else "", f"{file.name}  {size(file.bytes)}", ""
+
+
+def show_look(verdict: VerdictReport, directory: Path | str, *, quiet: bool) -> None:
+    """Every check, and in plain words what they do not show."""
+    show_checks(verdict.checks, quiet=quiet)
+    if not verdict.proved:
+        ERR.print(Text.assemble(("error[verify]", "bold red"), f": {directory} is not as it should be"))
+    elif not quiet:
+        summed = any(check.name == SUMS for check in verdict.checks)
+        rows([("intact" if summed else "readable", f"{directory}", "bold green")])
+        rows([("unproved", line, "yellow") for line in _unproved(summed=summed)])
+
+
+def _unproved(*, summed: bool) -> Iterator[str]:
+    if not summed:
+        yield f"that no file has changed: there is no {SUMS}"
+    yield "that it computes what a checkpoint computes: --against PATH proves that"
 
 
 def show_verdict(verdict: VerdictReport, directory: Path | str, *, quiet: bool) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 from ckpt2hf.remote import RemotePath
 from ckpt2hf.report.evidence import EvidenceReport  # noqa: TC001 - a field's type, like those below
 
-SCHEMA = 1
+SCHEMA = 2
 """Version of the tree; it grows with every change that a reader could trip over."""
 PASSING = frozenset({"created", "seconds", "peak_memory_bytes"})
 """Fields about one run rather than its result: shown, but not written to `conversion.json`."""
@@ -196,7 +196,7 @@ class VerdictReport:
     """The outcome of verification."""
 
     level: str
-    """`structure`, `bytes` or `logits`."""
+    """`structure`, `bytes` or `logits`; `directory` where nothing was compared with the source."""
     proved: bool
     """Whether every check passed."""
     checks: tuple[CheckReport, ...]

@@ -1,13 +1,14 @@
 """One checkpoint through the pipeline."""
 
 from ckpt2hf.run.backwards import BackRequest, BackWriting, convert_back, plan_back
+from ckpt2hf.run.card import write_card
 from ckpt2hf.run.convert import REPORT, convert
 from ckpt2hf.run.dialect_file import dialect, dialect_text
 from ckpt2hf.run.drafting import Drafted, draft
 from ckpt2hf.run.evaluate import Evaluated, Evaluation, evaluate
 from ckpt2hf.run.generate import Speaker, Speech, Spoken, speaker
 from ckpt2hf.run.needs import Needs, needs, too_large
-from ckpt2hf.run.prove import prove
+from ckpt2hf.run.prove import look, prove
 from ckpt2hf.run.request import Progress, Request, Silence, Writing
 from ckpt2hf.run.understand import Understanding, inspect, plan
 
@@ -34,10 +35,12 @@ __all__ = [
     "draft",
     "evaluate",
     "inspect",
+    "look",
     "needs",
     "plan",
     "plan_back",
     "prove",
     "speaker",
     "too_large",
+    "write_card",
 ]

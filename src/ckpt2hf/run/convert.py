@@ -8,14 +8,23 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from ckpt2hf.errors import UsageError
-from ckpt2hf.output import WeightOptions, new_directory, uploaded_directory, write_json, write_weights
+from ckpt2hf.output import (
+    WeightOptions,
+    explained,
+    new_directory,
+    uploaded_directory,
+    write_json,
+    write_sums,
+    write_weights,
+)
 from ckpt2hf.remote import is_remote
-from ckpt2hf.report import Outcome, build_report
+from ckpt2hf.report import Outcome, build_report, model_card
 from ckpt2hf.run import units
 from ckpt2hf.run.fetch import fetch
 from ckpt2hf.run.needs import needs, require_memory
 from ckpt2hf.run.proof import policy, proof
 from ckpt2hf.run.request import Silence
+from ckpt2hf.run.settings_file import beside
 from ckpt2hf.run.suspicions import suspicions
 from ckpt2hf.run.understand import plan as make_plan
 from ckpt2hf.run.understand import settled
@@ -37,6 +46,8 @@ if TYPE_CHECKING:
 
 REPORT = "conversion.json"
 """The report's name in the output directory."""
+CARD = "README.md"
+"""The model card's."""
 
 
 class _Unproved(Exception):  # noqa: N818 - not an error: it carries a negative verdict out of the directory being made
@@ -95,7 +106,8 @@ def convert(
                 if is_remote(request.source):
                     with job.clock("fetch"):
                         fetch(plan, job.progress)
-                return _fill(partial, plan, watch, job)
+                with watched(partial, writing.workers) as made:
+                    return _fill(partial, plan, watch, made, job)
     except _Unproved as unproved:
         return unproved.report
 
@@ -126,8 +138,8 @@ def _directory(job: _Job) -> AbstractContextManager[Path]:
     return new_directory(out, force=force)
 
 
-def _fill(directory: Path, plan: Plan, sources: Sources, job: _Job) -> Report:
-    """Write, examine and prove the directory. Raises _Unproved when the proof fails."""
+def _fill(directory: Path, plan: Plan, sources: Sources, made: Sources, job: _Job) -> Report:
+    """Write, examine and prove the directory, hashing meanwhile. Raises _Unproved when the proof fails."""
     writing, request = job.writing, settled(job.request)
     left_out = prove_left_out(plan)
     with job.clock("write"):
@@ -141,6 +153,7 @@ def _fill(directory: Path, plan: Plan, sources: Sources, job: _Job) -> Report:
         if plan.tokenizer:
             for name, table in tables(plan.tokenizer).items():
                 write_json(directory / name, table)
+    made.watch(written.files)
     findings = suspicions(plan, written.stats, allow_nonfinite=writing.allow_nonfinite)
     with job.clock("verify"):
         proved = proof(
@@ -174,6 +187,11 @@ def _fill(directory: Path, plan: Plan, sources: Sources, job: _Job) -> Report:
     if not proved.verdict.proved:
         raise _Unproved(report)
     write_json(directory / REPORT, report.lasting())
+    words = writing.card.over(beside(job.request.source, job.request.weights_key).card)
+    with explained(directory / CARD):
+        (directory / CARD).write_text(model_card(report, words), encoding="utf-8")
+    with job.clock("sums"):
+        write_sums(directory, made.sha256())
     return report
 
 

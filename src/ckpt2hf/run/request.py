@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 from ckpt2hf.output import WeightFormat
+from ckpt2hf.report import CardWords
 from ckpt2hf.tokenizers import AskedTokenizer
 from ckpt2hf.verify import Level
 
@@ -53,6 +54,8 @@ class Writing:
     allow_nonfinite: bool = False
     scratch: Path | None = None
     """Directory for what is fetched from a remote source and made for a remote output; None where TMPDIR says."""
+    card: CardWords = field(default_factory=CardWords)
+    """What is said about the model besides, for its card."""
     python_5x: Path | None = None
     """An interpreter whose transformers has the classes that ours does not have."""
     threads: int = 0

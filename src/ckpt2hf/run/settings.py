@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from ckpt2hf.dialects import own_file
 from ckpt2hf.remote import joined
+from ckpt2hf.report import CardWords
 from ckpt2hf.run.request import Request, Writing
 from ckpt2hf.tokenizers import AskedTokenizer
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from ckpt2hf.output import WeightFormat
+    from ckpt2hf.report.card import License
     from ckpt2hf.rewrites import Exactness
     from ckpt2hf.tensors import DType
     from ckpt2hf.verify import Level
@@ -38,6 +40,9 @@ class Settings:
     formats: tuple[WeightFormat, ...] | None = None
     max_shard_bytes: int | None = None
     allow_nonfinite: bool | None = None
+    license: License | None = None
+    languages: tuple[str, ...] | None = None
+    model_name: str | None = None
     python_5x: Path | None = None
     timeout: float | None = None
     """Seconds."""
@@ -52,6 +57,11 @@ class Settings:
         }
         tokenizer = self.tokenizer.over(other.tokenizer)
         return replace(other, **said, facts={**other.facts, **self.facts}, tokenizer=tokenizer)
+
+    @property
+    def card(self) -> CardWords:
+        """What is said for the model card."""
+        return CardWords(license=self.license, languages=self.languages, model_name=self.model_name)
 
     def placed(self, folder: Path) -> Settings:
         """The same, said by a file in this folder: its paths begin there."""
@@ -86,4 +96,4 @@ class Settings:
             "python_5x": self.python_5x,
         }
         said = {name: value for name, value in words.items() if value is not None}
-        return replace(Writing(out=out, threads=threads), **said)  # type: ignore[arg-type]
+        return replace(Writing(out=out, threads=threads, card=self.card), **said)  # type: ignore[arg-type]

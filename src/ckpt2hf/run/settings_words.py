@@ -12,6 +12,7 @@ from ckpt2hf.dialects import TOKEN_IDS, dialects, own_file, said_in_file
 from ckpt2hf.errors import UsageError
 from ckpt2hf.ir import FIELDS
 from ckpt2hf.output import WeightFormat
+from ckpt2hf.report.card import License, languages_of, license_of, model_name_of
 from ckpt2hf.rewrites import Exactness  # noqa: TC001 - pydantic reads the annotations
 from ckpt2hf.run import units
 from ckpt2hf.run.settings import Settings
@@ -97,6 +98,18 @@ def _policy(value: object) -> Policy:
 
 def _allow(value: object) -> tuple[Exactness, ...]:
     return units.allowed(_texts(value))
+
+
+def _license(value: object) -> License:
+    return license_of(_text(value))
+
+
+def _languages(value: object) -> tuple[str, ...]:
+    return languages_of(_texts(value))
+
+
+def _model_name(value: object) -> str:
+    return model_name_of(_text(value))
 
 
 def _level(value: object) -> Level:
@@ -189,6 +202,9 @@ class Words(_Table):
     formats: Annotated[tuple[WeightFormat, ...] | None, BeforeValidator(_formats)] = None
     max_shard_size: Annotated[int | None, BeforeValidator(_size)] = None
     allow_nonfinite: Annotated[bool | None, BeforeValidator(_truth)] = None
+    license: Annotated[License | None, BeforeValidator(_license)] = None
+    language: Annotated[tuple[str, ...] | None, BeforeValidator(_languages)] = None
+    model_name: Annotated[str | None, BeforeValidator(_model_name)] = None
     timeout: Annotated[float | None, BeforeValidator(_time)] = None
     retries: Annotated[int | None, BeforeValidator(_retries)] = None
 
@@ -214,6 +230,9 @@ class Words(_Table):
             formats=self.formats,
             max_shard_bytes=self.max_shard_size,
             allow_nonfinite=self.allow_nonfinite,
+            license=self.license,
+            languages=self.language,
+            model_name=self.model_name,
             timeout=self.timeout,
             retries=self.retries,
         )
