@@ -9,6 +9,7 @@ from ckpt2hf.report.build import (
     fact_reports,
     rewrite_reports,
     tensor_reports,
+    tokenizer_report,
     verdict_report,
     versions,
 )
@@ -43,6 +44,7 @@ __all__ = [
     "read_report",
     "rewrite_reports",
     "tensor_reports",
+    "tokenizer_report",
     "verdict_report",
     "versions",
 ]

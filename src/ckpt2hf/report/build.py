@@ -28,6 +28,7 @@ from ckpt2hf.report.report import (
     TokenizerReport,
     VerdictReport,
 )
+from ckpt2hf.tokenizers import Policy
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
     from ckpt2hf.dialects import Candidate, Fact
     from ckpt2hf.output import WrittenWeights
     from ckpt2hf.plan import Plan, Way
-    from ckpt2hf.tokenizers import Policy, Tokenizer
+    from ckpt2hf.tokenizers import Tokenizer
     from ckpt2hf.verify import Check, Finding, Verdict
 
 
@@ -80,7 +81,9 @@ def build_report(plan: Plan, outcome: Outcome) -> Report:
         tensors=tensor_reports(plan),
         left_out=tuple(LeftOutReport(name, why) for name, why in outcome.left_out.items()),
         notes=plan.notes,
-        tokenizer=_tokenizer_report(plan.tokenizer, outcome) if plan.tokenizer else None,
+        tokenizer=tokenizer_report(plan.tokenizer, outcome.tokenizer_checks, outcome.policy, outcome.digests)
+        if plan.tokenizer
+        else None,
         health=tuple(FindingReport(f.severity.value, f.code, f.message, f.names) for f in outcome.findings),
         output=str(outcome.out),
         formats=tuple(dict.fromkeys(path.suffix.removeprefix(".") for path in written.files if path.suffix != ".json")),
@@ -181,15 +184,21 @@ def _check_reports(checks: Iterable[Check]) -> tuple[CheckReport, ...]:
     return tuple(CheckReport(c.name, c.passed, c.summary, dict(c.numbers)) for c in checks)
 
 
-def _tokenizer_report(tokenizer: Tokenizer, outcome: Outcome) -> TokenizerReport:
+def tokenizer_report(
+    tokenizer: Tokenizer,
+    checks: Iterable[Check] = (),
+    policy: Policy = Policy.FAIL,
+    digests: Mapping[Path, str] | None = None,
+) -> TokenizerReport:
     """The tokenizer; its files by their names, because they may lie anywhere."""
+    known = digests or {}
     source = tokenizer.source
     return TokenizerReport(
         format=source.format,
-        files=tuple(FileReport(p.name, p.stat().st_size, outcome.digests.get(p)) for p in source.files),
+        files=tuple(FileReport(p.name, p.stat().st_size, known.get(p)) for p in source.files),
         original=source.original.library,
         specials=tuple(SpecialReport(each.role, each.token, each.id, each.origin) for each in tokenizer.specials),
-        checks=_check_reports(outcome.tokenizer_checks),
-        policy=outcome.policy.value,
+        checks=_check_reports(checks),
+        policy=policy.value,
         notes=tokenizer.notes,
     )

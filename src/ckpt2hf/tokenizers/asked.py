@@ -37,7 +37,9 @@ class AskedTokenizer:
     policy: Policy | None = None
 
     def over(self, other: AskedTokenizer) -> AskedTokenizer:
-        """Both; where they speak of the same word, this one counts."""
+        """Both; where they speak of the same word, this one counts. No other word is about no tokenizer."""
+        if self.is_off:
+            return self
         return AskedTokenizer(
             path=self.path if self.path is not None else other.path,
             tokens={**other.tokens, **self.tokens},

@@ -18,10 +18,16 @@ def read_bytes(path: Path) -> bytes:
         with path.open("rb") as file:
             data: bytes = file.read(MAX_SMALL + 1)
     except OSError as error:
-        raise NotFoundError(f"cannot open {path}", details=[str(error)], where=str(path)) from error
+        raise not_found(path, error) from error
     if len(data) > MAX_SMALL:
         raise TokenizerError(f"{path.name} is larger than {MAX_SMALL} bytes: no tokenizer is", where=str(path))
     return data
+
+
+def not_found(path: Path, error: OSError) -> NotFoundError:
+    """What to say of a file that cannot be opened."""
+    remedies = ["--tokenizer FILE   (wherever it is)", "--tokenizer none"]
+    return NotFoundError(f"cannot open the tokenizer {path}", details=[str(error)], where=str(path), remedies=remedies)
 
 
 def read_text(path: Path) -> str:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
-from ckpt2hf.errors import NotFoundError, TokenizerError
+from ckpt2hf.errors import TokenizerError
 from ckpt2hf.tokenizers import characters, tokenizer_json
+from ckpt2hf.tokenizers.data import not_found
 from ckpt2hf.tokenizers.format import HEAD, Format, Hints
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ def format_of(path: Path) -> Format | None:
         with path.open("rb") as file:
             head = file.read(HEAD)
     except OSError as error:
-        raise NotFoundError(f"cannot open {path}", details=[str(error)], where=str(path)) from error
+        raise not_found(path, error) from error
     return next((kind for kind in FORMATS if kind.fits(path, head)), None)
 
 
