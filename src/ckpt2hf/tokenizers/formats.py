@@ -6,7 +6,7 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 from ckpt2hf.errors import NotFoundError, TokenizerError
-from ckpt2hf.tokenizers import characters, tokenizer_json
+from ckpt2hf.tokenizers import characters, sentencepiece_model, tokenizer_json
 from ckpt2hf.tokenizers.format import HEAD, Format, Hints
 
 if TYPE_CHECKING:
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from ckpt2hf.tokenizers.source import TokenizerSource
 
-FORMATS: tuple[Format, ...] = (tokenizer_json.FORMAT, characters.FORMAT)
+FORMATS: tuple[Format, ...] = (tokenizer_json.FORMAT, sentencepiece_model.FORMAT, characters.FORMAT)
 """Every kind, the one that says most about its tokenizer first."""
 
 
@@ -37,7 +37,7 @@ def read(path: Path, hints: Hints) -> TokenizerSource:
             where=str(path),
             remedies=[f"one of these: {kind.title}" for kind in FORMATS],
         )
-    absent = [name for name in kind.packages if find_spec(name) is None]
+    absent = [name for name in kind.packages if not _installed(name)]
     if absent:
         raise TokenizerError(
             f"reading {path.name} needs {' and '.join(absent)}",
@@ -46,3 +46,11 @@ def read(path: Path, hints: Hints) -> TokenizerSource:
             remedies=["pip install 'ckpt2hf[tokenizer]'", "--tokenizer none   (the directory is made without)"],
         )
     return kind.read(path, hints)
+
+
+def _installed(name: str) -> bool:
+    """Whether a package, or one in another, is there to import."""
+    try:
+        return find_spec(name) is not None
+    except ModuleNotFoundError:  # the package it would be in
+        return False
