@@ -6,7 +6,7 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 from ckpt2hf.errors import NotFoundError, TokenizerError
-from ckpt2hf.tokenizers import characters, sentencepiece_model, tokenizer_json
+from ckpt2hf.tokenizers import characters, sentencepiece_model, tiktoken_ranks, tokenizer_json
 from ckpt2hf.tokenizers.format import HEAD, Format, Hints
 
 if TYPE_CHECKING:
@@ -14,7 +14,13 @@ if TYPE_CHECKING:
 
     from ckpt2hf.tokenizers.source import TokenizerSource
 
-FORMATS: tuple[Format, ...] = (tokenizer_json.FORMAT, sentencepiece_model.FORMAT, characters.FORMAT)
+FORMATS: tuple[Format, ...] = (
+    tokenizer_json.FORMAT,
+    sentencepiece_model.FORMAT,
+    tiktoken_ranks.PICKLE,
+    tiktoken_ranks.RANKS,
+    characters.FORMAT,
+)
 """Every kind, the one that says most about its tokenizer first."""
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ckpt2hf.tokenizers.merges import merges
 from ckpt2hf.tokenizers.sentencepiece_charsmap import character_class, literal
 
 if TYPE_CHECKING:
@@ -179,7 +180,7 @@ def bpe(held: Pieces) -> Built:
     if unused := held.texts(Kind.UNUSED):
         raise Inexpressible(f"{unused[0]!r} is an unused piece, which SentencePiece takes apart again")
     held.require_closed()
-    return _merging(held, _merges(held))
+    return _merging(held, merges({text: -score for text, score, kind in held.rows if kind is Kind.NORMAL}))
 
 
 def characters(held: Pieces) -> Built:
@@ -189,24 +190,7 @@ def characters(held: Pieces) -> Built:
     return _merging(held, [])
 
 
-def _merges(held: Pieces) -> list[tuple[str, str]]:
-    """Every way to put a piece together from two others, the best first.
-
-    SentencePiece has scores of pieces, not of merges. Where one piece can be made in two ways at once, the one further
-    left in the text counts, which has the longer beginning: what stands before was merged earlier.
-    """
-    found = {*held.texts(*_FOUND)}
-    merges = [
-        (-score, number, -cut, text)
-        for number, (text, score, kind) in enumerate(held.rows)
-        if kind is Kind.NORMAL
-        for cut in range(1, len(text))
-        if text[:cut] in found and text[cut:] in found
-    ]
-    return [(text[:-cut], text[-cut:]) for _, _, cut, text in sorted(merges)]
-
-
-def _merging(held: Pieces, merges: list[tuple[str, str]]) -> Built:
+def _merging(held: Pieces, pairs: list[tuple[str, str]]) -> Built:
     """A BPE model whose user-defined symbols are cut out of the text before. Raises Inexpressible.
 
     A symbol has no merges: it is found because it is all there is between two cuts (`ignore_merges`). So are other
@@ -217,7 +201,7 @@ def _merging(held: Pieces, merges: list[tuple[str, str]]) -> Built:
     def model(*, whole: bool) -> Any:  # noqa: ANN401 - a class of a library that is imported here only
         return models.BPE(
             vocab=held.vocabulary,
-            merges=merges,
+            merges=pairs,
             unk_token=held.unknown,
             fuse_unk=True,
             byte_fallback=held.bytes,
