@@ -6,7 +6,14 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 from ckpt2hf.errors import NotFoundError, TokenizerError
-from ckpt2hf.tokenizers import characters, sentencepiece_model, tiktoken_ranks, tokenizer_json
+from ckpt2hf.tokenizers import (
+    characters,
+    sentencepiece_model,
+    tiktoken_ranks,
+    tokenizer_json,
+    vocab_merges,
+    vocabulary_list,
+)
 from ckpt2hf.tokenizers.format import HEAD, Format, Hints
 
 if TYPE_CHECKING:
@@ -19,7 +26,9 @@ FORMATS: tuple[Format, ...] = (
     sentencepiece_model.FORMAT,
     tiktoken_ranks.PICKLE,
     tiktoken_ranks.RANKS,
+    vocab_merges.FORMAT,
     characters.FORMAT,
+    vocabulary_list.FORMAT,
 )
 """Every kind, the one that says most about its tokenizer first."""
 
