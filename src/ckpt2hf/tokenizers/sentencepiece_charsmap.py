@@ -9,8 +9,8 @@ characters together again; those that NFC does not know are replaced by themselv
 
 The cuts are marked with noncharacters of Unicode, which are no text; SentencePiece would leave them in.
 
-Source: google/sentencepiece@17d7580 src/normalizer.cc (`NormalizePrefix`, `DecodePrecompiledCharsMap`),
-src/builder.cc; huggingface/tokenizers@v0.22.2 tokenizers/src/normalizers/precompiled.rs.
+Source: google/sentencepiece@827591a src/normalizer.cc (`NormalizePrefix`, `DecodePrecompiledCharsMap`);
+huggingface/tokenizers@12c2952 tokenizers/src/normalizers/precompiled.rs.
 """
 
 from __future__ import annotations

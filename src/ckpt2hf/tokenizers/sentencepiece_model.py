@@ -4,9 +4,11 @@ The converters of transformers are not followed. They are not exact about the no
 (`sentencepiece_charsmap.py` says why), take the text `</s>` for the control symbol, put a dummy prefix behind a
 user-defined symbol, and give characters that stand alone other ids than SentencePiece where white space is kept.
 
-Source: google/sentencepiece@17d7580 src/normalizer.cc (`Normalize`), src/unigram_model.cc (`EncodeOptimized`),
-src/bpe_model.cc (`SampleEncode`), src/char_model.cc, src/sentencepiece_processor.cc (`PopulateSentencePieceText`,
-`Decode`), src/sentencepiece_model.proto.
+One thing stays different: where byte tokens together are no text, SentencePiece shows each byte that is wrong as a
+replacement character, and the library shows all of them so. No text has such ids.
+
+Source: google/sentencepiece@827591a src/normalizer.cc (`Normalize`), @f5c7363 src/unigram_model.cc (`EncodeOptimized`),
+@362d1c2 src/bpe_model.cc (`SampleEncode`).
 """
 
 from __future__ import annotations

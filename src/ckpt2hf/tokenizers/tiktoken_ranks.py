@@ -5,7 +5,7 @@ has both: an encoding that is not in tiktoken's registry is pickled as its name,
 tokens, one that is as its name only. The pickle is read without executing anything in it.
 
 Source: openai/tiktoken@0.14.0 tiktoken/core.py (`__getstate__`), tiktoken/load.py (`load_tiktoken_bpe`), src/lib.rs;
-meta-llama/llama3@a0940f9 llama/tokenizer.py; karpathy/nanochat@92d52ec nanochat/tokenizer.py (`tokenizer.pkl`).
+meta-llama/llama3@a0940f9 llama/tokenizer.py; karpathy/nanochat@849d95a nanochat/tokenizer.py (`tokenizer.pkl`).
 """
 
 from __future__ import annotations
