@@ -164,6 +164,7 @@ def test_a_rank_file_alone_is_refused_with_what_to_say(tmp_path: Path) -> None:
     assert [remedy.split()[0] for remedy in caught.value.remedies] == ["--tokenizer-pattern", "--special-token"]
 
 
+@pytest.mark.transformers5
 def test_transformers_loads_what_was_read(tmp_path: Path, python_5x: Path) -> None:
     folders = []
     for model_type, pattern in (("gpt2", "gpt2"), ("llama", "llama3"), ("llama", "nanochat"), ("gpt2", "cl100k_base")):

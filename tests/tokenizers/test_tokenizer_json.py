@@ -83,6 +83,7 @@ def test_ids_and_text_are_those_of_the_library(recipe: str, tmp_path: Path) -> N
         assert decoded(source.product, numbers) == source.original.decode(numbers)
 
 
+@pytest.mark.transformers5
 def test_transformers_loads_what_was_read(tmp_path: Path, python_5x: Path) -> None:
     folders = []
     for number, (recipe, make) in enumerate(RECIPES.items()):

@@ -61,6 +61,7 @@ def test_any_text(tmp_path: Path, texts: list[str]) -> None:
     assert [ids(source.product, text) for text in texts] == [source.original.encode(text) for text in texts]
 
 
+@pytest.mark.transformers5
 def test_transformers_loads_what_was_read(tmp_path: Path, python_5x: Path) -> None:
     saved(tmp_path)
     write(read(tmp_path / "vocab.json", Hints()), tmp_path / "written", "gpt2")

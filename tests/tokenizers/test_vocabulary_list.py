@@ -85,6 +85,7 @@ def test_any_text(text: str) -> None:
     assert ids(_product(table, "<unk>"), text) == WordsOriginal(table, {}, 1).encode(text)
 
 
+@pytest.mark.transformers5
 def test_transformers_loads_what_was_read(tmp_path: Path, python_5x: Path) -> None:
     folders = [tmp_path / "words", tmp_path / "characters"]
     write(read(put(tmp_path, ["<unk>", "<eos>", *WORDS]), Hints()), folders[0], "gpt2")
