@@ -10,6 +10,7 @@ from ckpt2hf.remote import MAX_SMALL
 
 if TYPE_CHECKING:
     from pathlib import Path
+_REMEDIES = ("copy the file again, whole", "--tokenizer FILE   (the one the model was trained with)")
 
 
 def read_bytes(path: Path) -> bytes:
@@ -20,7 +21,9 @@ def read_bytes(path: Path) -> bytes:
     except OSError as error:
         raise not_found(path, error) from error
     if len(data) > MAX_SMALL:
-        raise TokenizerError(f"{path.name} is larger than {MAX_SMALL} bytes: no tokenizer is", where=str(path))
+        raise TokenizerError(
+            f"{path.name} is larger than {MAX_SMALL} bytes: no tokenizer is", where=str(path), remedies=_REMEDIES
+        )
     return data
 
 
@@ -35,7 +38,9 @@ def read_text(path: Path) -> str:
     try:
         return read_bytes(path).decode("utf-8")
     except UnicodeDecodeError as error:
-        raise TokenizerError(f"{path.name} is not text in UTF-8: {error}", where=str(path)) from error
+        raise TokenizerError(
+            f"{path.name} is not text in UTF-8: {error}", where=str(path), remedies=_REMEDIES
+        ) from error
 
 
 def read_json(path: Path) -> Any:  # noqa: ANN401 - whatever the file holds
@@ -43,4 +48,4 @@ def read_json(path: Path) -> Any:  # noqa: ANN401 - whatever the file holds
     try:
         return json.loads(read_text(path))
     except (ValueError, RecursionError) as error:
-        raise TokenizerError(f"{path.name} is not JSON: {error}", where=str(path)) from error
+        raise TokenizerError(f"{path.name} is not JSON: {error}", where=str(path), remedies=_REMEDIES) from error

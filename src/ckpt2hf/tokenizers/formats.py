@@ -6,7 +6,14 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 from ckpt2hf.errors import TokenizerError
-from ckpt2hf.tokenizers import characters, tokenizer_json
+from ckpt2hf.tokenizers import (
+    characters,
+    sentencepiece_model,
+    tiktoken_ranks,
+    tokenizer_json,
+    vocab_merges,
+    vocabulary_list,
+)
 from ckpt2hf.tokenizers.data import not_found
 from ckpt2hf.tokenizers.format import HEAD, Format, Hints
 
@@ -15,7 +22,15 @@ if TYPE_CHECKING:
 
     from ckpt2hf.tokenizers.source import TokenizerSource
 
-FORMATS: tuple[Format, ...] = (tokenizer_json.FORMAT, characters.FORMAT)
+FORMATS: tuple[Format, ...] = (
+    tokenizer_json.FORMAT,
+    sentencepiece_model.FORMAT,
+    tiktoken_ranks.PICKLE,
+    tiktoken_ranks.RANKS,
+    vocab_merges.FORMAT,
+    characters.FORMAT,
+    vocabulary_list.FORMAT,
+)
 """Every kind, the one that says most about its tokenizer first."""
 
 
@@ -38,7 +53,7 @@ def read(path: Path, hints: Hints) -> TokenizerSource:
             where=str(path),
             remedies=[f"one of these: {kind.title}" for kind in FORMATS],
         )
-    absent = [name for name in kind.packages if find_spec(name) is None]
+    absent = [name for name in kind.packages if not _installed(name)]
     if absent:
         raise TokenizerError(
             f"reading {path.name} needs {' and '.join(absent)}",
@@ -47,3 +62,11 @@ def read(path: Path, hints: Hints) -> TokenizerSource:
             remedies=["pip install 'ckpt2hf[tokenizer]'", "--tokenizer none   (the directory is made without)"],
         )
     return kind.read(path, hints)
+
+
+def _installed(name: str) -> bool:
+    """Whether a package, or one in another, is there to import."""
+    try:
+        return find_spec(name) is not None
+    except ModuleNotFoundError:  # the package it would be in
+        return False
