@@ -12,7 +12,7 @@ import transformers
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from ckpt2hf.errors import UnsupportedError
+from ckpt2hf.errors import FactsError, UnsupportedError
 from ckpt2hf.ir import FIELDS, Activation, Factor, LayerPattern, ModelSpec, RopeScaling
 from ckpt2hf.targets import TARGETS, Relation, Requirement, Target, target
 from ckpt2hf.targets.read import read_config, target_of
@@ -155,13 +155,55 @@ def test_transformers_5_understands_what_is_written(python_5x: Path, data: st.Da
     drawn = [(known, data.draw(specs(known))) for known in TARGETS if known.id in classes for _ in range(10)]
     parsed = parsed_there(python_5x, [(classes[known.id], known.config(spec)) for known, spec in drawn])
     for (known, spec), config in zip(drawn, parsed, strict=True):
+        assert (config is None) == bool(known.restrictions(spec)), (known.id, spec)
         if config is None:
-            continue  # refused there, with words
+            continue
         found = read_config(known, config, "here")
         names = [name for name in FIELDS if name != "attention_scale"]
         apart = {name: found[name].value for name in names if found[name].value != getattr(spec, name)}
         assert not apart, (known.id, spec)
     assert {known.id for (known, _), config in zip(drawn, parsed, strict=True) if config} >= {"olmo3", "qwen3", "gpt2"}
+
+
+OLMO3 = [
+    {"rope_theta": 12345.0},
+    {},
+    {"rope_theta": 12345.0, "layer_types": ["full_attention"], "num_hidden_layers": 1},
+]
+BASES = ("rope_theta", "rope_local_theta")
+
+
+def bases(config: dict[str, Any], **answers: float) -> list[float]:
+    said = read_config(target("olmo3"), config, "here", answers)
+    return [said[name].value for name in BASES]
+
+
+@pytest.mark.transformers5
+@pytest.mark.parametrize("config", OLMO3)
+def test_an_olmo3_means_what_the_transformers_that_wrote_it_reads(config: dict[str, Any], python_5x: Path) -> None:
+    old = transformers.Olmo3Config(**config)
+    sliding = old.rope_theta if "sliding_attention" in old.layer_types else 0.0
+    assert bases({**config, "transformers_version": "4.57.6"}) == [old.rope_theta, sliding]
+    (new,) = parsed_there(python_5x, [("Olmo3Config", config)])
+    assert new is not None
+    assert bases({**config, "transformers_version": "5.24.0"}) == bases(new)
+
+
+@pytest.mark.parametrize(
+    ("config", "fields"), [(OLMO3[0], ["rope_local_theta"]), (OLMO3[1], ["rope_theta", "rope_local_theta"])]
+)
+@pytest.mark.parametrize("version", [{}, {"transformers_version": None}, {"transformers_version": "6.0.0"}])
+def test_an_olmo3_that_nobody_dated_is_asked_about(
+    config: dict[str, Any], fields: list[str], version: dict[str, Any]
+) -> None:
+    with pytest.raises(FactsError, match="releases of transformers read") as refused:
+        bases({**config, **version})
+    asked = [remedy.partition("=")[0] for remedy in refused.value.remedies]
+    assert asked == [f"--set {name}" for name in fields for _ in "45"]
+    answers = dict.fromkeys(fields, 777.0)
+    assert bases({**config, **version}, **answers) == [answers.get(name, 12345.0) for name in BASES]
+    same = {"rope_theta": 5e5, **version}
+    assert bases(same) == [5e5, 5e5]
 
 
 LLAMA3 = {"rope_type": "llama3", "factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0}
@@ -182,6 +224,11 @@ LLAMA3 = {"rope_type": "llama3", "factor": 8.0, "low_freq_factor": 1.0, "high_fr
         ("llama", {"rope_scaling": {"type": "dynamic", "factor": 2.0}}, "rope_scaling is 'dynamic'"),
         ("llama", {"rope_scaling": LLAMA3}, "rope_scaling: rope_scaling takes"),
         ("llama", {"rope_parameters": {"rope_type": "yarn", "rope_theta": 1e4}}, "rope_parameters is 'yarn'"),
+        (
+            "llama",
+            {"rope_theta": 1e4, "rope_parameters": {"rope_type": "default", "rope_theta": 5e5}},
+            "rope_parameters has rope_theta 500000.0, and rope_theta, which is older, is 10000.0",
+        ),
         ("llama", {"partial_rotary_factor": 0.5}, "partial_rotary_factor is 0.5"),
         ("qwen3", {"use_sliding_window": True}, "use_sliding_window is True"),
         ("qwen3", {"layer_types": ["sliding_attention"]}, "every layer has to see everything"),
@@ -191,7 +238,6 @@ LLAMA3 = {"rope_type": "llama3", "factor": 8.0, "low_freq_factor": 1.0, "high_fr
         ("gemma3_text", {"attn_logit_softcapping": 50.0}, "attn_logit_softcapping is 50.0"),
         ("gemma3_text", {"use_bidirectional_attention": True}, "use_bidirectional_attention is True"),
         ("gemma3_text", {"layer_types": ["full_attention"]}, "layer_types has to name"),
-        ("olmo3", {}, "rope_theta is not said"),
         ("cohere2", {"num_hidden_layers": 1, "layer_types": ["full_attention"]}, "no layer has RoPE"),
     ],
 )

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from transformers import GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausalLM
+from transformers import GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausalLM, Olmo3Config, Olmo3ForCausalLM
 
 from ckpt2hf.api import BackRequest, BackWriting, Level, convert_back, dialect, dialect_text, plan_back
 from ckpt2hf.errors import (
@@ -75,6 +75,27 @@ def test_a_llama_that_llama2c_cannot_hold(options: dict[str, Any], said: str, sa
     assert said in str(refused.value)
 
 
+def test_an_olmo3_is_asked_about_where_releases_of_transformers_differ(saved: Saved) -> None:
+    options = {**LLAMA, "num_hidden_layers": 4, "rms_norm_eps": 1e-6, "sliding_window": 5, "rope_theta": 12345.0}
+    directory, _ = saved(Olmo3ForCausalLM, Olmo3Config(**options))
+
+    def bases(*facts: str) -> tuple[float, float]:
+        request = BackRequest(source=directory, dialect="rasbt-olmo3", facts=("rope_theta=12345", *facts))
+        spec = plan_back(request).spec
+        return spec.rope_theta, spec.rope_local_theta
+
+    assert bases() == (12345.0, 12345.0)
+    said = json.loads((directory / "config.json").read_text(encoding="utf-8"))
+    del said["transformers_version"]
+    (directory / "config.json").write_text(json.dumps(said), encoding="utf-8")
+    with pytest.raises(FactsError, match="releases of transformers read") as refused:
+        bases()
+    four, five = (remedy.removeprefix("--set ").partition(" ")[0] for remedy in refused.value.remedies)
+    assert bases(four) == (12345.0, 12345.0)
+    with pytest.raises(FactsError, match="impossible model"):  # two bases, which transformers 4 cannot compute
+        bases(five)
+
+
 def test_a_bias_that_is_not_zero_is_never_left_out(saved: Saved) -> None:
     directory, _ = saved(GPT2LMHeadModel, GPT2Config(**SMALL, activation_function="gelu"), zero=("c_attn.bias",))
     plan_back(BackRequest(source=directory, dialect="az-course", layout="days 13"))
@@ -137,7 +158,7 @@ def test_directories_that_are_none(saved: Saved, tmp_path: Path) -> None:
         ({"n_layer": 1}, "unmapped  transformer.h.1"),
         ({"n_embd": 23, "n_head": 1}, "gives embed.weight [40, 24], the model needs [40, 23]"),
         ({"tie_word_embeddings": False}, "missing   lm_head.weight"),
-        ({"layer_norm_epsilon": 2.0}, "norm_eps is 2.0"),
+        ({"layer_norm_epsilon": 2.0}, "layer_norm_epsilon is 2.0: norm_eps takes a number between 0 and 1"),
     ):
         (directory / "config.json").write_text(json.dumps({**json.loads(config), **wrong}))
         assert said in str(refused(directory)), wrong

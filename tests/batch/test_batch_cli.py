@@ -382,3 +382,13 @@ def test_nobody_has_worked_there(cli: Callable[..., Done], tmp_path: Path) -> No
     assert done.code == 2
     assert "no batch has worked" in done.err
     assert list(tmp_path.iterdir()) == []
+
+
+def test_what_a_conversion_notes_is_told_in_the_batch_too(cli: Callable[..., Done], tmp_path: Path, runs: Path) -> None:
+    (runs / "a" / "ckpt2hf.toml").write_text("[set]\nbos_token_id = 50256\n", encoding="utf-8")
+    assert cli("batch", runs, "-o", "out", *BYTES).code == 0
+    one, other = json.loads((tmp_path / "out" / "batch.json").read_text(encoding="utf-8"))["jobs"]
+    noted = json.loads((tmp_path / "out" / one["report"]).read_text(encoding="utf-8"))["notes"]
+    assert "bos_token_id 50256 lies outside" in noted[-1]
+    assert (one["warnings"], other["warnings"]) == (noted, noted[:-1])
+    assert "bos_token_id 50256 lies outside" in (tmp_path / "out" / "batch.html").read_text(encoding="utf-8")

@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import json
 import sys
+import warnings
 from typing import TYPE_CHECKING
 
 import pytest
 import torch
+from torch.distributed import checkpoint as dcp
 
+from ckpt2hf.batch.discovery import Search, discover
 from ckpt2hf.checkpoints import Record, belonging, open_checkpoint
+from ckpt2hf.dialects.evidence import Evidence
+from ckpt2hf.dialects.fact import Fact, Origin
+from ckpt2hf.dialects.fact_source import FactSource
 from ckpt2hf.errors import CheckpointError, UsageError
 
 if TYPE_CHECKING:
@@ -123,3 +129,52 @@ def test_which_settings_belong_to_which_checkpoint() -> None:
     names = ["a.pt", "params.json", "meta_000010.json", "meta_000020.json", "config.yaml", "notes.json"]
     assert belonging("model_000010.pt", names) == ["params.json", "meta_000010.json", "config.yaml"]
     assert belonging("a.pt", names) == belonging(None, names) == ["params.json", "config.yaml"]
+
+
+def distributed(folder: Path, state: State) -> Path:
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # it says that there is one process
+        dcp.save(state, checkpoint_id=folder, no_dist=True)
+    return folder
+
+
+def test_settings_beside_a_directory_that_is_a_checkpoint(tmp_path: Path, state: State) -> None:
+    """As litgpt's FSDP leaves them: `final/lit_model.pth/` and `final/model_config.yaml`."""
+    path = distributed(tmp_path / "final" / "lit_model.pth", state)
+    assert open_checkpoint(path).side == {}
+    (tmp_path / "final" / "model_config.yaml").write_text("n_head: 6\n")
+    (tmp_path / "config.json").write_text('{"n_head": 3}')  # two levels above
+    checkpoint = open_checkpoint(path)
+    assert checkpoint.side == {"../model_config.yaml": {"n_head": 6}}
+    found = Evidence(checkpoint, ()).find("heads", FactSource(side="model_config.yaml: n_head"), lambda _: None)
+    assert found == Fact("heads", 6, Origin.SIDE_FILE, "../model_config.yaml: n_head")
+    (only,) = discover([Search(tmp_path)], tmp_path / "out").sources
+    assert tmp_path / "final" / "model_config.yaml" in only.files
+    (path / "params.json").write_text("{}")  # its own come first, and alone
+    assert open_checkpoint(path).side == {"params.json": {}}
+
+
+def test_settings_beside_the_steps_of_a_run_are_of_each_of_them(tmp_path: Path, state: State) -> None:
+    paths = [distributed(tmp_path / "checkpoint" / f"step-{step}", state) for step in (9, 10)]
+    (tmp_path / "checkpoint" / "params.json").write_text('{"dim": 8}')
+    (tmp_path / "checkpoint" / "tensorboard").mkdir()
+    assert [open_checkpoint(path).side for path in paths] == [{"../params.json": {"dim": 8}}] * 2
+
+
+@pytest.mark.parametrize("other", ["model.safetensors", "best/model.pt", "ema-10/.metadata", "ckpt.pt"])
+def test_settings_that_may_be_of_another_checkpoint_are_left_alone(tmp_path: Path, state: State, other: str) -> None:
+    path = distributed(tmp_path / "run" / "step-10", state)
+    (tmp_path / "run" / "config.json").write_text('{"n_head": 6}')
+    assert open_checkpoint(path).side == {"../config.json": {"n_head": 6}}
+    stranger = tmp_path / "run" / other
+    stranger.parent.mkdir(exist_ok=True)
+    with stranger.open("wb") as file:  # by its name torch refuses one that begins with a dot
+        torch.save(state, file)
+    assert open_checkpoint(path).side == {}
+
+
+def test_a_file_has_its_settings_beside_it_and_no_higher(tmp_path: Path, state: State) -> None:
+    (tmp_path / "step-10").mkdir()
+    (tmp_path / "config.json").write_text('{"n_head": 6}')
+    assert opened(tmp_path / "step-10", state) == {}

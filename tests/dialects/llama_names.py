@@ -18,6 +18,7 @@ def without(names: dict[str, str], *parts: str) -> dict[str, str]:
     return {name: path for name, path in names.items() if name not in parts}
 
 
+LM_HEAD = "lm_head.pp_block.weight"
 META = named(
     ("tok_embeddings.weight", "norm.weight", "output.weight"),
     "layers.{i}",
@@ -37,6 +38,46 @@ TITAN = {
     **{part: f"layers.{{i}}.attention.qkv_linear.w{part}.weight" for part in "qkv"},
 }
 TITAN_FUSED = {**without(TITAN, *"qkv"), "qkv": "layers.{i}.attention.qkv_linear.wqkv.weight"}
+TITAN_NORMS = {f"{part}_norm": f"layers.{{i}}.attention.{part}_norm.weight" for part in "qk"}
+TORCHTUNE = named(
+    ("tok_embeddings.weight", "norm.scale", "output.weight"),
+    "layers.{i}",
+    **{part: f"attn.{part}_proj.weight" for part in "qkv"},
+    o="attn.output_proj.weight",
+    gate="mlp.w1.weight",
+    down="mlp.w2.weight",
+    up="mlp.w3.weight",
+    norm1="sa_norm.scale",
+    norm2="mlp_norm.scale",
+)
+TORCHTUNE_TIED = {**TORCHTUNE, "head": "tok_embeddings.weight"}
+TORCHTUNE_QWEN2 = TORCHTUNE_TIED | {f"{p}_bias": f"layers.{{i}}.attn.{p}_proj.bias" for p in "qkv"}
+TORCHTUNE_QWEN3 = TORCHTUNE | {f"{part}_norm": f"layers.{{i}}.attn.{part}_norm.scale" for part in "qk"}
+NANOTRON = named(
+    ("token_position_embeddings.pp_block.token_embedding.weight", "final_layer_norm.pp_block.weight", LM_HEAD),
+    "decoder.{i}.pp_block",
+    **{part: f"attn.qkv_proj.{part}.weight" for part in "qkv"},
+    **{f"{part}_bias": f"attn.qkv_proj.{part}.bias" for part in "qkv"},
+    o="attn.o_proj.weight",
+    **{part: f"mlp.gate_up_proj.{part}.weight" for part in ("gate", "up")},
+    down="mlp.down_proj.weight",
+    norm1="input_layernorm.weight",
+    norm2="post_attention_layernorm.weight",
+)
+"""What is fused in its files lies apart here, below the name of the whole."""
+OLMO = named(
+    ("transformer.wte.weight", "transformer.ln_f.weight", "transformer.ff_out.weight"),
+    "transformer.blocks.{i}",
+    qkv="att_proj.weight",
+    o="attn_out.weight",
+    up="ff_proj.up.weight",
+    gate="ff_proj.gate.weight",
+    down="ff_out.weight",
+    norm1="attn_norm.weight",
+    norm2="ff_norm.weight",
+)
+"""Here too what is fused in the file lies apart: `ff_proj` is up and gate."""
+OLMO_2 = {**OLMO, **{f"{part}_norm": f"transformer.blocks.{{i}}.{part}_norm.weight" for part in "qk"}}
 GPT_FAST = {**without(META, *"qkv"), "qkv": "layers.{i}.attention.wqkv.weight"}
 LINGUA = {**META, "head": "output.tied_module.weight"}
 CS336 = named(
@@ -51,6 +92,19 @@ CS336 = named(
     up="ffn.w3.weight",
     norm1="ln1.weight",
     norm2="ln2.weight",
+)
+CS336_WQKV = {**without(CS336, *"qkv"), "qkv": "layers.{i}.attn.wqkv.weight"}
+CS336_FC = {**CS336_WQKV, "qkv": "layers.{i}.attn.fc_qkv.weight", "o": "layers.{i}.attn.fc_out.weight"}
+CS336_W = named(
+    ("embedding.embeddings", "norm.g", "out_linear.w"),
+    "blocks.{i}",
+    qkv="mult_head_atten.project.w",
+    o="mult_head_atten.out_linear.w",
+    gate="ffe.w1.w",
+    down="ffe.w2.w",
+    up="ffe.w3.w",
+    norm1="rms_norm1.g",
+    norm2="rms_norm2.g",
 )
 PICOTRON = named(
     ("embedding.weight", "final_norm.weight", "final_proj.weight"),
@@ -138,6 +192,9 @@ MINIMIND_MOE = {
     "router": "model.layers.{i}.mlp.gate.weight",
     **{part: f"model.layers.{{i}}.mlp.experts.{{e}}.{part}_proj.weight" for part in ("gate", "up", "down")},
 }
+TINY_ZH = without(MINIMIND, "q_norm", "k_norm") | {
+    f"{part}_bias": f"model.layers.{{i}}.self_attn.{part}_proj.bias" for part in "qkv"
+}
 RASBT_ENDS = ("tok_emb.weight", "final_norm.weight", "out_head.weight")
 RASBT = {"q": "att.W_query.weight", "k": "att.W_key.weight", "v": "att.W_value.weight", "o": "att.out_proj.weight"}
 RASBT |= {"gate": "ff.fc1.weight", "up": "ff.fc2.weight", "down": "ff.fc3.weight"}
@@ -196,8 +253,29 @@ HABITS: dict[str, tuple[dict[str, str], Habits]] = {
     "torchtitan": (META, replace(LLAMA, theta=5e5)),
     "torchtitan of 2026": (TITAN, replace(LLAMA, theta=5e5)),
     "torchtitan, fused": (TITAN_FUSED, replace(LLAMA, theta=5e5, by_group=True)),
+    "torchtitan, Qwen3": (TITAN | TITAN_NORMS, replace(QWEN, head_dim=6)),
+    "torchtitan, Qwen3 before April 2026": (META | TITAN_NORMS, replace(QWEN, head_dim=6, tied=True)),
+    "torchtitan, Qwen3 of April 2026": ({**TITAN, "head": "output.weight"} | TITAN_NORMS, replace(QWEN, head_dim=6)),
+    "torchtitan, Qwen3 fused": (TITAN_FUSED | TITAN_NORMS, replace(QWEN, head_dim=6, by_group=True)),
+    "torchtune": (TORCHTUNE, replace(LLAMA, theta=5e5)),
+    "torchtune, Phi-3": (TORCHTUNE, HALVES),
+    "torchtune, Llama 3.2": (TORCHTUNE_TIED, replace(LLAMA, theta=5e5, stretch=(32, 1, 4, 8192))),
+    "torchtune, Qwen2": (TORCHTUNE_QWEN2, replace(HALVES, theta=1e6, eps=1e-6, bias=("q", "k", "v"))),
+    "torchtune, Gemma": (
+        TORCHTUNE_TIED,
+        replace(LLAMA, kv_heads=1, head_dim=10, eps=1e-6, plus_one=True, times=ROOT, act="gelu_tanh"),
+    ),
+    "torchtune, Qwen3": (TORCHTUNE_QWEN3, replace(QWEN, head_dim=6)),
+    "nanotron": (without(NANOTRON, "q_bias", "k_bias", "v_bias"), LLAMA),
+    "nanotron, Qwen2": ({**NANOTRON, "head": NANOTRON["embed"]}, replace(HALVES, theta=1e6, bias=("q", "k", "v"))),
+    "olmo": (OLMO, HALVES),
+    "olmo, OLMo 2": (OLMO_2, replace(HALVES, qk="width", placement="output", eps=1e-6, theta=5e5)),
     "gpt-fast": (GPT_FAST, LLAMA),
     "cs336": (CS336, MHA),
+    "cs336, wqkv": (CS336_WQKV, MHA),
+    "cs336, fc_qkv": (CS336_FC, MHA),
+    "cs336, Linear.w": (CS336_W, MHA),
+    "tiny-llm-zh": (TINY_ZH, replace(HALVES, eps=1e-6, bias=("q", "k", "v"))),
     "picotron": (PICOTRON, HALVES),
     "litgpt": (LITGPT, replace(HALVES, head_dim=6)),
     "litgpt, legacy": (LITGPT_LEGACY, replace(HALVES, head_dim=6, by_group=True)),

@@ -148,10 +148,11 @@ class Act(nn.Module):
 
 
 class XFeedForward(nn.Module):
-    def __init__(self, activation: str) -> None:
+    def __init__(self, activation: str, *, old: bool = False) -> None:
         super().__init__()
         inside = nn.Sequential(nn.Linear(WIDTH, 4 * WIDTH), Act(activation))
-        self.ff = nn.Sequential(inside, nn.Dropout(0.1), nn.Linear(4 * WIDTH, WIDTH))
+        between = [nn.Identity()] if old else []
+        self.ff = nn.Sequential(inside, *between, nn.Dropout(0.1), nn.Linear(4 * WIDTH, WIDTH))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return self.ff(x)
@@ -186,6 +187,35 @@ class XTransformer(nn.Module):
     def forward(self, idx: torch.Tensor) -> tuple[torch.Tensor, None]:
         where = self.pos_emb.emb(torch.arange(idx.shape[1])) * WIDTH**-0.5
         return self.to_logits(self.attn_layers(self.token_emb.emb(idx) + where)), None
+
+
+class OldXLayers(nn.Module):
+    def __init__(self, size: int) -> None:
+        super().__init__()
+        parts = (part for _ in range(LAYERS) for part in (XAttention(size), XFeedForward("gelu", old=True)))
+        self.layers = nn.ModuleList(
+            [nn.ModuleList([nn.ModuleList([nn.LayerNorm(WIDTH)]), part, nn.Module()]) for part in parts]
+        )
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        for norms, part, _ in self.layers:
+            x = x + part(norms[0](x))
+        return x
+
+
+class OldXTransformer(nn.Module):
+    """Before the library had a LayerNorm of its own; the last norm is the wrapper's, and the head has a bias."""
+
+    def __init__(self, size: int = 5, *, tied: bool = False) -> None:
+        super().__init__()
+        self.token_emb, self.pos_emb = Emb(VOCAB), Emb(TIME)
+        self.attn_layers, self.norm = OldXLayers(size), nn.LayerNorm(WIDTH)
+        self.to_logits = None if tied else nn.Linear(WIDTH, VOCAB)
+
+    def forward(self, idx: torch.Tensor) -> tuple[torch.Tensor, None]:
+        where = self.pos_emb.emb(torch.arange(idx.shape[1])) * WIDTH**-0.5
+        x = self.norm(self.attn_layers(self.token_emb.emb(idx) + where))
+        return (x @ self.token_emb.emb.weight.T if self.to_logits is None else self.to_logits(x)), None
 
 
 class LensNorm(nn.Module):

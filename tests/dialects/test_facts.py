@@ -159,16 +159,34 @@ def test_heads_that_do_not_divide_the_width_are_refused(raw: Path, heads: str) -
         plan(Request(source=raw, dialect="nanogpt", facts=(f"heads={heads}", "activation=gelu")))
 
 
-@pytest.mark.parametrize("heads", ["0", "-3"])
-def test_a_number_of_heads_that_makes_no_sense_is_refused(raw: Path, heads: str) -> None:
-    with pytest.raises(FactsError):
-        plan(Request(source=raw, dialect="nanogpt", facts=(f"heads={heads}", "activation=gelu")))
-
-
 @pytest.mark.parametrize(
-    "words", [("heads",), ("heads=many",), ("head=3",), ("heads=3", "heads=4"), ("tied=perhaps",), ("norm_eps=nan",)]
+    "words",
+    [
+        ("heads",),
+        ("heads=many",),
+        ("head=3",),
+        ("heads=3", "heads=4"),
+        ("tied=perhaps",),
+        ("norm_eps=nan",),
+        ("heads=0",),
+    ],
 )
 def test_words_that_make_no_sense_are_wrong_usage(raw: Path, words: tuple[str, ...]) -> None:
     with pytest.raises(UsageError) as refused:
         plan(Request(source=raw, dialect="nanogpt", facts=words))
     assert refused.value.exit_code == 2
+
+
+@pytest.mark.parametrize("heads", [0, -3, 10**6, 10**5000], ids=["none", "negative", "many", "long"])
+def test_a_number_that_no_model_has_is_refused_with_its_origin(nanogpt: Any, heads: int) -> None:
+    told = refusal(nanogpt(n_head=heads), facts=("activation=gelu",))
+    assert "(metadata: model_args.n_head), but heads takes a whole number from 1 to 65536" in told
+    assert len(told) < 1000
+
+
+def test_a_side_file_has_the_same_bounds(raw: Path) -> None:
+    beside = raw.parent / "ckpt2hf.toml"
+    for value in ("-1e-5", "1e6", "nan"):
+        beside.write_text(f"[set]\nnorm_eps = {value}\n", encoding="utf-8")
+        with pytest.raises(UsageError, match="norm_eps takes a number between 0 and 1"):
+            plan(Request(source=raw))

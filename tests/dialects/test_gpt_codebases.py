@@ -104,6 +104,12 @@ CASES: dict[str, Case] = {
     "x-transformers with ff_swish": Case(
         lambda _m, _g, k: k.XTransformer(activation="silu"), "x-transformers", (*X, "activation=silu"), True
     ),
+    "x-transformers of 2022": Case(
+        lambda _m, _g, k: k.OldXTransformer(), "x-transformers", ("heads=3", "activation=gelu")
+    ),
+    "x-transformers of 2022, tied": Case(
+        lambda _m, _g, k: k.OldXTransformer(8, tied=True), "x-transformers", ("head_dim=8", "activation=gelu")
+    ),
     "ARENA": Case(lambda _m, _g, k: k.Lens(), "transformerlens", named=True),
     "ARENA, narrow heads": Case(lambda _m, _g, k: k.Lens(5), "transformerlens", named=True),
     "TransformerLens": Case(

@@ -35,6 +35,8 @@ def own_code(folder: Path, name: str) -> str:
 
 META = ["happy-llm", "baby-llama2", "minimind of February 2025"]
 """The same names and shapes; a bare state dict."""
+TORCHTUNE = ["torchtune", "torchtune, Phi-3"]
+"""The same names and shapes from one library, turned by pairs and by halves."""
 
 
 def test_a_bare_file_with_meta_s_names_is_nobody_s(tmp_path: Path) -> None:
@@ -56,7 +58,7 @@ def test_nobody_is_asked_where_two_codebases_agree(tmp_path: Path) -> None:
     assert plan(Request(source=path, facts=facts)).spec == plan(Request(source=path, **CASES["happy-llm"].said)).spec
 
 
-@pytest.mark.parametrize("name", [*META, "cs336", "picotron", "lit-llama", "torchtitan of 2026", "smolgpt"])
+@pytest.mark.parametrize("name", [*META, "cs336", "picotron", "lit-llama", "torchtitan of 2026", "smolgpt", *TORCHTUNE])
 def test_the_user_s_own_code_decides(name: str, tmp_path: Path) -> None:
     case = CASES[name]
     path = case.write(tmp_path / "run", oracle(name))
@@ -76,6 +78,18 @@ def test_a_wrong_fact_is_caught_by_the_user_s_own_code(name: str, wrong: str, tm
     kept = tuple(fact for fact in case.said["facts"] if fact.partition("=")[0] != wrong.partition("=")[0])
     with pytest.raises(FactsError, match="none of the functions"):
         plan(Request(source=path, **{**case.said, "facts": (*kept, wrong)}, reference=own_code(tmp_path, name)))
+
+
+@pytest.mark.parametrize("name", TORCHTUNE)
+def test_torchtune_s_two_ways_to_turn_are_not_taken_for_each_other(name: str, tmp_path: Path) -> None:
+    path = CASES[name].write(tmp_path / "run", oracle(name))
+    other = next(f for each in TORCHTUNE if each != name for f in CASES[each].said["facts"] if "rope_layout" in f)
+    kept = tuple(fact for fact in CASES[name].said["facts"] if "rope_layout" not in fact)
+    with pytest.raises(FactsError, match="--set rope_layout=pairs") as asked:
+        plan(Request(source=path, facts=kept))
+    assert "--set rope_layout=halves" in str(asked.value)
+    with pytest.raises(FactsError, match="none of the functions"):
+        plan(Request(source=path, facts=(*kept, other), reference=own_code(tmp_path, name)))
 
 
 def test_the_base_is_read_off_saved_angles_and_proved(tmp_path: Path) -> None:
@@ -177,6 +191,62 @@ REFUSED: dict[str, tuple[dict[str, tuple[int, ...]], dict[str, Any], str]] = {
         },
         {},
         "shared experts",
+    ),
+    "torchtitan's experts": (
+        {
+            "tok_embeddings.weight": (40, 32),
+            "layers.0.attention_norm.weight": (32,),
+            "layers.0.moe.router.gate.weight": (4, 32),
+            "layers.0.moe.expert_bias": (4,),
+        },
+        {},
+        "a bias, expert_bias",
+    ),
+    "torchtune's Gemma 2": (
+        {
+            "tok_embeddings.weight": (40, 32),
+            "layers.0.sa_norm.scale": (32,),
+            "layers.0.sa_scale.scale": (32,),
+            "norm.rms_norm.scale": (32,),
+        },
+        {},
+        "scores of attention are capped",
+    ),
+    "CS336 without the gate": (
+        {
+            "token_embeddings.weight": (40, 32),
+            "layers.0.attn.wqkv.weight": (96, 32),
+            "layers.0.ffn.w1.weight": (44, 32),
+            "layers.0.ffn.w2.weight": (32, 44),
+            "ln_final.weight": (32,),
+            "lm_head.weight": (40, 32),
+        },
+        {},
+        "no ffn.w3",
+    ),
+    "CS336 without norms": (
+        {
+            "token_embeddings.weight": (40, 32),
+            "layers.0.attn.q_proj.weight": (32, 32),
+            "layers.0.ffn.w1.weight": (44, 32),
+            "layers.0.ffn.w2.weight": (32, 44),
+            "layers.0.ffn.w3.weight": (44, 32),
+            "lm_head.weight": (40, 32),
+        },
+        {},
+        "no ln1",
+    ),
+    "blueberry-llm's experts": (
+        {
+            "token_embedding.weight": (40, 32),
+            "transformer_blocks.0.attention.qkv.weight": (96, 32),
+            "transformer_blocks.0.attention.w_o.weight": (32, 32),
+            "transformer_blocks.0.feed_forward.router.gate.weight": (4, 32),
+            "transformer_blocks.0.feed_forward.experts.0.linear1.weight": (44, 32),
+            "transformer_blocks.0.feed_forward.experts.0.linear2.weight": (32, 44),
+        },
+        {},
+        "experts of two matrices",
     ),
     "litgpt's Pythia": (
         {

@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import subprocess
+import sys
 import tomllib
 from dataclasses import replace
 from pathlib import Path
@@ -19,7 +21,7 @@ from ckpt2hf import dialects as d
 from ckpt2hf.api import Request, dialect, dialect_text, dialects, inspect, path_or_url, plan
 from ckpt2hf.dialects.load import _problems
 from ckpt2hf.dialects.own_file import MAX_BYTES
-from ckpt2hf.errors import BrokenPromiseError, Ckpt2hfError, NotFoundError, UsageError
+from ckpt2hf.errors import BrokenPromiseError, Ckpt2hfError, FactsError, NotFoundError, UsageError
 from ckpt2hf.ir import FIELDS, choices, slots
 from ckpt2hf.naming import UnsoundRuleError, is_slot, link, slot_families
 from ckpt2hf.targets import TARGETS
@@ -87,6 +89,22 @@ MISTAKES = [
         "heads takes a whole number",
     ),
     ("axis = 1 }", "axis = -1 }", "axis = -1", "layout[0].facts.d_model[0].axis", "a whole number from 0 on, not -1"),
+    *(
+        ("const = 1e-5", f"const = {value}", f"const = {value}", "layout[0].facts.norm_eps[1].const", said)
+        for value, said in (
+            ("-1e-5", "norm_eps takes a number between 0 and 1, not -1e-05"),
+            ("1e6", "norm_eps takes a number between 0 and 1, not 1000000"),
+            ("nan", "not nan"),
+            ("true", "not true"),
+        )
+    ),
+    (
+        "gpt2 = 12, gpt2-m",
+        "gpt2 = 0, gpt2-m",
+        "gpt2 = 0",
+        "layout[0].facts.heads[2].map.gpt2",
+        "heads takes a whole number from 1 to 65536, not 0",
+    ),
     ("const = 1e-5", "const = [1]", "[1]", "layout[0].facts.norm_eps[1].const", "not [1]"),
     (
         'ratio = { "transformer.h.{i}',
@@ -442,6 +460,18 @@ def test_a_file_with_a_byte_order_mark_is_read(own: Callable[..., Path]) -> None
     assert dialect(path).model_dump() == dialect("mingpt").model_dump()
 
 
+def test_constants_that_make_no_sense_together_are_told_with_their_line(
+    own: Callable[..., Path], golden: Callable[[str], Any]
+) -> None:
+    text = dialect_text("llama2c")
+    (constant,) = {line for line in text.splitlines() if line.startswith("rope_theta = ")}
+    path = own((constant, 'rope_theta = { const = 0, why = "a slip" }'), text=text)
+    with pytest.raises(FactsError, match="impossible model") as refused:
+        plan(Request(source=golden("llama2c").path, dialect=path))
+    line = text.splitlines().index(constant) + 1
+    assert refused.value.details == (f"rope_theta is 0, but there is RoPE (dialect: mine.toml:{line}: a slip)",)
+
+
 @pytest.mark.parametrize("known", dialects(), ids=lambda known: known.id)
 def test_the_built_in_files_stand_up_to_the_same_checks(known: Dialect) -> None:
     assert _problems(tomllib.loads(dialect_text(known.id)), TARGET_IDS) == []
@@ -626,3 +656,11 @@ def test_no_file_is_a_crash(own: Callable[..., Path], golden: Callable[[str], An
         except Ckpt2hfError as error:
             code = error.exit_code
         assert code in {0, 1, 2}
+
+
+def test_one_built_in_dialect_is_read_without_the_others() -> None:
+    script = (
+        "from ckpt2hf.dialects import dialect, load; dialect('nanogpt'); print(load._built_in.cache_info().currsize)"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout == "1\n"

@@ -66,6 +66,13 @@ def turkish() -> State:
     return state | linear("lm_head", V, W)
 
 
+def normed_inside(*words: str) -> State:
+    """x-transformers with post_act_ln."""
+    state = {"token_emb.emb.weight": torch.ones(V, W), "pos_emb.emb.weight": torch.ones(T, W)}
+    state |= linear("attn_layers.layers.1.1.ff.0.0", 4 * W, W) | linear("attn_layers.layers.1.1.ff.3", W, 4 * W)
+    return state | {f"attn_layers.layers.1.1.ff.1.{word}": torch.ones(4 * W) for word in words}
+
+
 def lightning(state: State) -> dict[str, Any]:
     return {"epoch": 3, "state_dict": {f"gpt.{name}": part for name, part in state.items()}, "hyper_parameters": {}}
 
@@ -74,6 +81,8 @@ CASES: dict[str, tuple[Callable[[], Any], str]] = {
     "beyond-nanogpt": (beyond, "no norm stands between the last block and a head"),
     "image-gpt": (image, "overwritten by its own norm"),
     "image-gpt, Lightning": (lambda: lightning(image()), "overwritten by its own norm"),
+    "x-transformers, post_act_ln": (lambda: normed_inside("gamma"), "post_act_ln is true"),
+    "x-transformers, post_act_ln of 2022": (lambda: normed_inside("weight", "bias"), "post_act_ln is true"),
     "malibayram": (turkish, "positions turn the embedding"),
 }
 

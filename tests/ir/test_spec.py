@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import re
 from dataclasses import replace
 from typing import Any
 
@@ -74,6 +76,32 @@ def test_scalings_that_are_none(text: str) -> None:
         parse_field("rope_scaling", text)
 
 
+ABSURD = [
+    ("norm_eps", -1e-5), ("norm_eps", 1e6), ("norm_eps", 0), ("norm_eps", 1), ("norm_eps", math.nan),
+    ("norm_eps", True), ("rope_theta", -1), ("rope_theta", 1e300), ("rope_theta", math.inf), ("heads", 0),
+    ("heads", -3), ("heads", 10**9), ("heads", 10**5000), ("heads", math.nan), ("heads", [8]), ("heads", 2.5),
+    ("layers", 1 << 31), ("context", 1 << 40), ("experts", -1), ("attention_scale", 0), ("attention_scale", -0.5),
+    ("attention_scale", 1e30), ("embed_scale", "1e-30"), ("logit_softcap", -30), ("sliding_window", -1),
+]  # fmt: skip
+"""Values that no model has."""
+
+
+@pytest.mark.parametrize(("name", "value"), ABSURD, ids=lambda value: str(value)[:20] if value != 10**5000 else "long")
+def test_what_no_model_has_is_refused_wherever_it_is_said(name: str, value: object) -> None:
+    with pytest.raises(ValueError, match=f"{name} takes {re.escape(accepts(name))}, not ") as refused:
+        parse_field(name, value)
+    assert len(str(refused.value)) < 300
+
+
+def test_every_number_is_bounded() -> None:
+    largest = {"norm_eps": 1e-300, "rope_theta": 1e12, "layers": 65536, "context": 10**9, "logit_softcap": 0}
+    assert {name: parse_field(name, value) for name, value in largest.items()} == largest
+    for name in FIELDS:
+        if not choices(name) and name not in {"rope_scaling", "layer_pattern"}:
+            with pytest.raises(ValueError, match=f"{name} takes "):
+                parse_field(name, 10**16)
+
+
 @given(st.text("fs", min_size=1, max_size=30), st.integers(0, 60))
 def test_a_pattern_is_its_shortest_period(text: str, layer: int) -> None:
     made = parse_field("layer_pattern", text)
@@ -128,7 +156,7 @@ IMPOSSIBLE: dict[str, dict[str, Any]] = {
     "experts are gated": {"experts": 4, "experts_per_token": 2},
     "of 4 experts": {"experts": 4, "experts_per_token": 5, "mlp": Mlp.GATED, "mlp_bias": False},
     "layers slide": {"layer_pattern": LayerPattern("sf")},
-    "not negative": {"logit_softcap": -1.0},
+    "logit_softcap is -1, it takes a number from 0 to": {"logit_softcap": -1.0},
     "but position is rope": {"position": Position.ROPE, "rope_theta": 1e4, "rope_dims": 8},
 }
 

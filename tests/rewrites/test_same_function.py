@@ -74,6 +74,10 @@ CASES: dict[str, tuple[str, ModelSpec]] = {
     "a narrow MLP": ("d_ff", GPT),
     "attention scale": ("attention_scale", replace(GPT, attention_scale=Factor("d_model**-0.5"))),
     "attention scale, norms": ("attention_scale", replace(LLAMA, attention_scale=Factor("0.5"), **QK)),
+    "attention scale, norms that count from one": (
+        "attention_scale",
+        replace(LLAMA, attention_scale=Factor("0.5"), norm_offset=True, **QK),
+    ),
     "head bias": ("head_bias", replace(GPT, head_bias=True)),
     "head bias, tied": ("head_bias", replace(GPT, head_bias=True, tied=True)),
     "head bias, post-norm": (

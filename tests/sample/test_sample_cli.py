@@ -28,7 +28,7 @@ def test_the_table_is_shown_where_a_sample_decides(
     assert lines[head + 1].split() == ["loss", "more", "by", "+-", "p", "on", "reading"]
     assert lines[head + 2].split()[1:4] == ["best", "128", "heads=6"]
     assert any("no context: how often each token occurs" in line for line in lines)
-    assert "ckpt2hf: sample: 16 windows" in done.stderr
+    assert "ckpt2hf: sample: 16 windows for each reading, of " in done.stderr
 
 
 def test_json_holds_the_whole_table(trained: Any, cli: Callable[..., Any]) -> None:

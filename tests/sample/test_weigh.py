@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
+from ckpt2hf.run import ask_sample
 from ckpt2hf.verify.weigh import ALPHA, LEAST_WINDOWS, MARGIN, SCREEN, Scales, Search, screened, weigh
 
 if TYPE_CHECKING:
@@ -155,3 +156,13 @@ def test_the_first_windows_are_spread_over_all() -> None:
     assert list(screened(LEAST_WINDOWS)) == list(range(LEAST_WINDOWS))
     few = screened(128)
     assert (len(few), few[0], few[-1]) == (SCREEN, 0, 127)
+
+
+def test_a_long_weighing_says_how_far_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = iter([4.0, 11.0, 11.0, 15.0, 20.9, 21.0, 21.0])
+    monkeypatch.setattr(ask_sample.time, "monotonic", lambda: next(clock))
+    told: list[int] = []
+    count = ask_sample.Seldom(told.append, 0.0)
+    for measured in range(1, 6):
+        count(measured)
+    assert told == [2, 5]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +17,7 @@ from ckpt2hf.ir import (
     Activation,
     Factor,
     LayerPattern,
+    Mlp,
     ModelSpec,
     Norm,
     NormPlacement,
@@ -27,14 +30,16 @@ from ckpt2hf.naming import link, to_names
 from ckpt2hf.ops import Mosaic
 from ckpt2hf.targets import TARGETS, Target
 from ckpt2hf.tensors import DType, Meta
+from ckpt2hf.verify.elsewhere import Elsewhere, needs_other
 from ckpt2hf.verify.logits import compare_logits
 from support import LLAMA, SPEC
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
     from ckpt2hf.tensors import Array, Box
+    from ckpt2hf.verify.verdict import Check
 
 QWEN3 = replace(LLAMA, qk_norm=QkNorm.HEAD, qk_norm_weight=True, norm_eps=1e-6)
 SLIDING = replace(LLAMA, layers=4, layer_pattern=LayerPattern("sssf"), sliding_window=5, rope_local_theta=1e4)
@@ -51,6 +56,18 @@ GEMMA3 = replace(
     activation=Activation.GELU_TANH,
     embed_scale=Factor("d_model**0.5"),
     rope_theta=1e6,
+)
+NANOCHAT = replace(
+    LLAMA,
+    d_model=48,
+    norm_weight=False,
+    embed_norm=True,
+    mlp=Mlp.PLAIN,
+    activation=Activation.RELU2,
+    rope_reversed=True,
+    qk_norm=QkNorm.HEAD,
+    qk_norm_after_rope=True,
+    logit_softcap=6.0,
 )
 SPECS: dict[str, tuple[ModelSpec, ...]] = {
     "gpt2": (SPEC, replace(SPEC, tied=True, activation=Activation.RELU2)),
@@ -85,6 +102,19 @@ SPECS: dict[str, tuple[ModelSpec, ...]] = {
             rope_theta=0.0,
             logit_scale=Factor("0.25"),
             tied=True,
+        ),
+    ),
+    "nanochat": (
+        NANOCHAT,
+        replace(
+            NANOCHAT,
+            kv_heads=6,
+            tied=True,
+            qkv_bias=True,
+            out_bias=True,
+            activation=Activation.GELU,
+            rope_theta=5e5,
+            logit_softcap=0.0,
         ),
     ),
 }
@@ -126,6 +156,7 @@ class Model:
     target: Target
     spec: ModelSpec
     weights: Mapping[str, Array] = field(repr=False)
+    compare: Callable[..., tuple[Check, ...]] = compare_logits
 
     @property
     def slots(self) -> dict[str, Mosaic]:
@@ -144,18 +175,62 @@ class Model:
         directory.mkdir(exist_ok=True)
         (directory / "config.json").write_text(json.dumps(config), encoding="utf-8")
         save_file(dict(state), directory / "model.safetensors", metadata={"format": "pt"})
-        checks = compare_logits(
-            directory, ["safetensors"], spec=self.spec, slots=self.slots, modules=self.target.modules
-        )
+        checks = self.compare(directory, ["safetensors"], spec=self.spec, slots=self.slots, modules=self.target.modules)
         return [f"{check.name}: {check.summary}" for check in checks if not check.passed]
 
 
-MODELS = [Model(t, spec, drawn(spec)) for t in TARGETS if t.id in SPECS for spec in SPECS[t.id]]
-NAMES = [f"{t.id}-{k}" for t in TARGETS if t.id in SPECS for k in range(len(SPECS[t.id]))]
+@dataclass(frozen=True, slots=True)
+class Standing(Elsewhere):
+    """The comparison in an interpreter that stays: one start of transformers for all mutants."""
+
+    process: subprocess.Popen[str]
+
+    def _run(self, work: Path) -> None:
+        assert self.process.stdin
+        assert self.process.stdout
+        print(work, file=self.process.stdin, flush=True)
+        assert self.process.stdout.readline() == f"{work}\n", "the other interpreter has ended"
 
 
-@pytest.fixture(params=MODELS, ids=NAMES)
-def model(request: pytest.FixtureRequest) -> Model:
+STANDING = """
+import sys
+from pathlib import Path
+import torch
+from ckpt2hf.verify.elsewhere_child import main
+torch.set_num_threads(1)
+for line in sys.stdin:
+    main(Path(line.rstrip()))
+    print(line, end="", flush=True)
+"""
+
+
+@pytest.fixture(scope="session")
+def there(python_5x: Path, repository: Path) -> Iterator[subprocess.Popen[str]]:
+    """The other interpreter, waiting for folders with jobs."""
+    words = [str(python_5x), "-P", "-W", "ignore", "-c", STANDING]
+    environment = {**os.environ, "PYTHONPATH": str(repository / "src")}
+    pipe = subprocess.PIPE
+    with subprocess.Popen(words, stdin=pipe, stdout=pipe, text=True, env=environment) as process:
+        yield process
+        assert process.stdin
+        process.stdin.close()
+
+
+MODELS = [
+    pytest.param(
+        Model(t, spec, drawn(spec)),
+        id=f"{t.id}-{k}",
+        marks=[pytest.mark.transformers5] if t.transformers else [],
+    )
+    for t in TARGETS
+    for k, spec in enumerate(SPECS[t.id])
+]
+
+
+@pytest.fixture(params=MODELS)
+def model(request: pytest.FixtureRequest, python_5x: Path) -> Model:
     """Each model in turn."""
     made: Model = request.param
+    if needs_other(made.target):
+        return replace(made, compare=Standing(python_5x, made.target, request.getfixturevalue("there")))
     return made

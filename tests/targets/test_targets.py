@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from ckpt2hf.ir import FIELDS
-from ckpt2hf.targets import TARGETS
 from ckpt2hf.targets.neutral import NEUTRAL
 
 if TYPE_CHECKING:
@@ -51,8 +50,7 @@ def test_every_field_has_a_neutral_value_or_is_asked_for() -> None:
     assert set(NEUTRAL) | must | {"norm", "norm_placement", "norm_eps", "activation", "position", "tied"} == set(FIELDS)
 
 
-def test_every_target_has_models_here(model: Any) -> None:
-    assert {target.id for target in TARGETS} >= {model.target.id}
+def test_every_model_is_one_that_its_target_accepts(model: Any) -> None:
     assert model.target.problems(model.spec) == []
     assert model.spec.problems() == []
 
@@ -107,6 +105,8 @@ def harmless(spec: ModelSpec, key: str, other: Any, config: dict[str, Any]) -> b
         or (key == "rope_local_base_freq" and not spec.rope_local_theta)
         or (key in ("rope_theta", "rope_scaling") and not spec.rope_theta and "rope_local_base_freq" in config)
         or (key == "intermediate_size" and spec.experts > 0)  # every layer has experts
+        # transformers 5 keeps two matrices that differ apart, and says so (modeling_utils.py, 5.24)
+        or (key == "tie_word_embeddings" and other and config["model_type"] == "nanochat")
         or (key == "norm_topk_prob" and spec.experts == spec.experts_per_token)  # all of them sum to one
     )
 

@@ -42,8 +42,8 @@ RIGHT: dict[Expectation, list[Array]] = {
     Expectation.POSITION_IDS: [np.arange(9), np.arange(9)[None], np.arange(0)],
     Expectation.ROPE_FREQUENCIES: [INVERSE, INVERSE.astype(ml_dtypes.bfloat16)],
     Expectation.ROPE_ANGLES: [(COS + 1j * SIN).astype(np.complex64)],
-    Expectation.ROPE_COSINES: [COS, np.tile(COS, 2), np.repeat(COS, 2, 1), COS[None, :, None], COS.astype(np.float16)],
-    Expectation.ROPE_SINES: [SIN, np.tile(SIN, 2), np.repeat(SIN, 2, 1)],
+    Expectation.ROPE_COSINES: [COS, np.repeat(COS, 2, 1), COS[None, :, None], COS.astype(np.float16)],
+    Expectation.ROPE_SINES: [SIN, np.repeat(SIN, 2, 1)],
     Expectation.SINUSOIDS: [TABLE, TABLE[:, None], sinusoids(64, COMPUTED.d_model), TABLE.astype(np.float16)],
 }
 OTHER = (1.0 / 5e5 ** (np.arange(0, 8, 2, dtype=np.float32) / 8)).astype(np.float32)
@@ -64,8 +64,15 @@ WRONG: dict[Expectation, list[Array]] = {
     Expectation.POSITION_IDS: [np.arange(1, 9), np.arange(9)[::-1], np.zeros(9), np.stack([np.arange(9)] * 2)],
     Expectation.ROPE_FREQUENCIES: [OTHER, INVERSE[::-1], INVERSE[:-1], np.tile(INVERSE, 2), INVERSE / 8],
     Expectation.ROPE_ANGLES: [COS, (COS - 1j * SIN).astype(np.complex64), (SIN + 1j * COS).astype(np.complex64)],
-    Expectation.ROPE_COSINES: [SIN, np.cos(ANGLES / 8), np.cos(np.arange(300)[:, None] * OTHER), COS[:, :2], COS[1:]],
-    Expectation.ROPE_SINES: [COS, -SIN, np.concatenate([SIN, COS], 1), np.sin(ANGLES + ANGLES[1])],
+    Expectation.ROPE_COSINES: [
+        SIN,
+        np.cos(ANGLES / 8),
+        np.cos(np.arange(300)[:, None] * OTHER),
+        COS[:, :2],
+        COS[1:],
+        np.tile(COS, 2),
+    ],
+    Expectation.ROPE_SINES: [COS, -SIN, np.concatenate([SIN, COS], 1), np.sin(ANGLES + ANGLES[1]), np.tile(SIN, 2)],
     Expectation.SINUSOIDS: [
         TABLE[1:],
         TABLE[:-1],
@@ -103,6 +110,14 @@ def test_tables_of_rope_are_those_of_this_model() -> None:
             replace(SPEC, rope_dims=6),
         ):
             assert PROOFS[expected](RIGHT[expected][0], spec)
+
+
+def test_columns_stand_where_numbers_are_turned_together() -> None:
+    halves = replace(SPEC, rope_layout=RopeLayout.HALVES)
+    for expected, table in ((Expectation.ROPE_COSINES, COS), (Expectation.ROPE_SINES, SIN)):
+        assert PROOFS[expected](np.tile(table, 2), halves) is None
+        assert PROOFS[expected](np.repeat(table, 2, 1), halves)
+        assert PROOFS[expected](np.tile(table, 2), SPEC)
 
 
 SCALINGS = [RopeScaling(text) for text in ("none", "linear:4", "llama3:8,1,4,64", "llama3:32,1,4,8192")]

@@ -99,7 +99,7 @@ def summary(job: Job, report: Report) -> JobReport:
         level=verdict.level,
         exactness=report.exactness,
         checks={check.name: check.summary for check in verdict.checks},
-        warnings=tuple(finding.message for finding in report.health),
+        warnings=(*(finding.message for finding in report.health), *report.notes),
         sha256=digests[0] if len(digests) == 1 else None,
     )
 

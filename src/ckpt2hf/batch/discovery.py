@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from ckpt2hf.batch.listing import Entry, Identity, Kind, identity_of, is_within, listing
 from ckpt2hf.batch.naming import natural
 from ckpt2hf.batch.source import Source, source_of
-from ckpt2hf.checkpoints import Found, belonging, is_settings, survey
+from ckpt2hf.checkpoints import Found, above, belonging, is_settings, survey
 from ckpt2hf.report import SkippedReport
 from ckpt2hf.run import REPORT
 from ckpt2hf.run.patterns import Parts, Pattern, parts_of
@@ -185,6 +185,7 @@ class _Walk:
             if str(path) not in self._paths:
                 self._paths.add(str(path))
                 side = [folder.path / name for name in names if is_name(name) or name in belonging(found.source, names)]
+                side += above(folder.path) if found.source is None else []
                 source = source_of(number, folder.parts, folder.path, found, side)
                 rank = (not found.sure, found.source in links, natural(source.parts))
                 self._found.append((rank, source))

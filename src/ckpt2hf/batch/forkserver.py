@@ -91,7 +91,11 @@ def _prepare(modules: list[str]) -> None:
     gc.disable()  # a fifth of the time of the imports goes into looking for garbage that is not there
     for name in ("ckpt2hf.batch.child", *modules):
         import_module(name)
-    import_module("ckpt2hf.dialects").dialects()
+    for known in import_module("ckpt2hf.dialects").dialects():
+        for layout in known.layout:
+            for name in (*layout.signature.needs, *layout.signature.forbids):
+                name.match("")  # compiles it, which would be a seventh of a small job's time
+    import_module("ckpt2hf.report").versions()  # imports what reads the versions of packages
     gc.freeze()
     gc.enable()
 

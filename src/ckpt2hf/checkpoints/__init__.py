@@ -3,7 +3,7 @@
 from ckpt2hf.checkpoints.checkpoint import Checkpoint, Inert, Module, Record, lookup
 from ckpt2hf.checkpoints.names import PREPARED, ending
 from ckpt2hf.checkpoints.opening import open_checkpoint
-from ckpt2hf.checkpoints.side import OWN_SETTINGS, belonging, is_settings, own_settings, table
+from ckpt2hf.checkpoints.side import OWN_SETTINGS, above, belonging, is_settings, own_settings, table
 from ckpt2hf.checkpoints.single import read_tree
 from ckpt2hf.checkpoints.survey import Found, Survey, survey
 
@@ -16,6 +16,7 @@ __all__ = [
     "Module",
     "Record",
     "Survey",
+    "above",
     "belonging",
     "ending",
     "is_settings",

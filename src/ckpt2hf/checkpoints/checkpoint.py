@@ -59,11 +59,17 @@ class Checkpoint:
     modules: Mapping[str, Module]
     """For a pickled model: its modules by dotted name (`` is the model itself); else empty."""
     side: Mapping[str, Mapping[str, Inert]]
-    """Settings found beside the checkpoint, by file name (`config.json`, `ckpt2hf.toml`)."""
+    """Settings found beside the checkpoint, by file name (`config.json`, `ckpt2hf.toml`); or by `../config.json`, where
+    the checkpoint is a directory and the file lies beside it."""
 
     def lookup(self, path: str) -> Inert | None:
         """The metadata at a dotted path such as `model_args.n_head`, through mappings and records; None if absent."""
         return lookup(self.metadata, path)
+
+    def settings(self, name: str) -> tuple[str, Mapping[str, Inert]]:
+        """The settings file of a name, with where it lies; empty if there is none."""
+        above = f"../{name}"
+        return (above, self.side[above]) if above in self.side else (name, self.side.get(name, {}))
 
 
 def lookup(tree: Inert, path: str) -> Inert | None:

@@ -9,7 +9,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ckpt2hf.checkpoints import dcp_index, parallel
+from ckpt2hf.checkpoints import dcp_index, nanotron, parallel
 from ckpt2hf.checkpoints.names import PREPARED, RANK_FILE, RANK_FOLDER, UNSURE
 from ckpt2hf.checkpoints.survey import Survey, looked, survey
 from ckpt2hf.errors import CheckpointError, NotFoundError, UsageError
@@ -52,7 +52,7 @@ def choose(folder: Path, weights_key: str | None) -> Choice:
     seen = _seen(folder, names, folders)
     candidates = sorted(found.source for found in seen.found if found.source)
     parts = [name for found in seen.found if not found.source for name in (*found.files, *found.folders)]
-    if parts and not candidates and parallel.can_be_joined(parts):
+    if parts and not candidates and (parallel.can_be_joined(parts) or nanotron.INDEX in parts):
         return Choice(folder, None, weights_key, tuple(parts))
     if parts:
         raise _parts(folder, parts, candidates)
@@ -107,11 +107,9 @@ def _parts(folder: Path, parts: list[str], others: list[str]) -> Ckpt2hfError:
         )
     elif RANK_FILE.fullmatch(parts[0]):
         what, remedy = "the model is split over the ranks that trained it", "merge it with the code that saved it"
-    elif parts[0] == "checkpoint_metadata.json":
-        what, remedy = (
-            "this is a nanotron checkpoint, a file for each tensor",
-            "convert it with nanotron's own examples",
-        )
+    elif parts[0] == nanotron.INDEX:
+        what = "this is a nanotron checkpoint, a file for each parameter, and other checkpoints are beside it"
+        remedy = "move those to a directory of their own"
     else:
         what, remedy = "the shards in this directory have no index", "fetch the *.index.json that belongs to them"
     named = [f"or name another checkpoint: {folder / name}" for name in others[:_SHOWN]]

@@ -12,6 +12,7 @@ from ckpt2hf.checkpoints import (
     dcp_index,
     directories,
     names,
+    nanotron,
     parallel,
     prefixes,
     shards,
@@ -77,6 +78,8 @@ def _read(choice: directories.Choice) -> single.Loaded:
     file = choice.file
     if any(map(dcp_index.is_part, choice.parts)):
         return dcp.read(file)
+    if nanotron.INDEX in choice.parts:
+        return nanotron.read(file)
     if choice.parts:
         return parallel.read(file, choice.parts, choice.weights_key)
     if file.name.endswith(shards.INDEX_SUFFIX):

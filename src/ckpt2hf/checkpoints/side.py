@@ -3,7 +3,11 @@
 Source: meta-llama/llama 689c7f2 llama/generation.py (`params.json`); Lightning-AI/litgpt 2685705 litgpt/utils.py
 (`model_config.yaml`, `hyperparameters.yaml`); karpathy/nanochat 849d95a nanochat/checkpoint_manager.py
 (`model_000010.pt` and `meta_000010.json`); facebookresearch/lingua 437d680 lingua/checkpoint.py (`params.json`);
-allenai/OLMo 59a53e3 olmo/checkpoint.py (`config.yaml`).
+allenai/OLMo 59a53e3 olmo/checkpoint.py (`config.yaml`); huggingface/nanotron 2411b02 src/nanotron/trainer.py
+(`model_config.json`, `config.yaml`).
+
+All of them write these files beside the weights, or inside a checkpoint that is a directory; but where litgpt's FSDP
+makes a directory of `lit_model.pth`, `model_config.yaml` stays beside that.
 """
 
 from __future__ import annotations
@@ -14,18 +18,26 @@ import tomllib
 from typing import TYPE_CHECKING
 
 from ckpt2hf.checkpoints.inert import settle_all
-from ckpt2hf.errors import CheckpointError, NotFoundError, UsageError
+from ckpt2hf.checkpoints.survey import survey
+from ckpt2hf.errors import CheckpointError, Ckpt2hfError, NotFoundError, UsageError
+from ckpt2hf.remote import is_remote
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
 
     from ckpt2hf.checkpoints.checkpoint import Inert
-    from ckpt2hf.errors import Ckpt2hfError
 
 MAX_BYTES = 1 << 20
 OWN_SETTINGS = "ckpt2hf.toml"
-OF_THE_CODE = ("config.json", "params.json", "model_config.yaml", "hyperparameters.yaml", "config.yaml")
+OF_THE_CODE = (
+    "config.json",
+    "params.json",
+    "model_config.json",
+    "model_config.yaml",
+    "hyperparameters.yaml",
+    "config.yaml",
+)
 """What a training code writes beside a checkpoint."""
 NUMBERED = "meta.json"
 """What the settings of one of several numbered checkpoints are called, whatever the number."""
@@ -34,21 +46,58 @@ _META = re.compile(r"meta_\d+\.json")
 _YAML = (".yaml", ".yml")
 
 
+ABOVE = "../"
+"""What stands before the name of settings that lie beside a directory that is a checkpoint."""
+
+
 def read(checkpoint: Path, *, inside: bool = False) -> dict[str, dict[str, Inert]]:
     """The settings beside a checkpoint, or inside one that is a directory, by file name.
 
+    Where there are none inside, those beside the directory count, with `../` before their names.
     Raises CheckpointError (those of the training code), UsageError (ckpt2hf.toml).
     """
     folder = checkpoint if inside else checkpoint.parent
     wanted = {name: (folder / name, CheckpointError) for name in OF_THE_CODE}
     if not inside and (match := _MODEL.fullmatch(checkpoint.name)):
         wanted[NUMBERED] = folder / f"meta_{match[1]}.json", CheckpointError
+    if inside:
+        wanted |= {f"{ABOVE}{path.name}": (path, CheckpointError) for path in above(checkpoint)}
     found: dict[str, dict[str, Inert]] = {
         name: settle_all(table(path, error)) for name, (path, error) in wanted.items() if path.is_file()
     }
     if (own := own_settings(folder)) is not None:
         found[OWN_SETTINGS] = own
     return found
+
+
+def above(folder: Path) -> list[Path]:
+    """The settings beside a directory that is a checkpoint, if there are none in it and nothing else they could be of.
+
+    Other steps of the same run may lie there: directories whose names differ in digits alone.
+    """
+    if any((folder / name).is_file() for name in OF_THE_CODE):
+        return []
+    try:
+        place = folder.parent if is_remote(folder) else folder.resolve().parent
+        found = [place / name for name in OF_THE_CODE if (place / name).is_file()]
+        return found if found and next(_strangers(place, folder), None) is None else []
+    except (OSError, Ckpt2hfError):  # a place that cannot be looked into says nothing
+        return []
+
+
+def _strangers(place: Path, mine: Path) -> Iterator[Path]:
+    """Checkpoints in a directory that are no steps of the same run as this one."""
+    name = mine.name if is_remote(mine) else mine.resolve().name
+    form = re.compile(re.sub(r"\d+", r"\\d+", re.escape(name)))
+    inside = list(place.iterdir())
+    files = [entry.name for entry in inside if entry.is_file()]
+    yield from (place / found.files[0] for found in survey(place, files).found if found.files)
+    for folder in inside:
+        if folder.is_dir() and not form.fullmatch(folder.name):
+            entries = list(folder.iterdir())
+            kinds = [[e.name for e in entries if e.is_file()], [e.name for e in entries if e.is_dir()]]
+            if survey(folder, *kinds).found:
+                yield folder
 
 
 def belonging(source: str | None, names: Iterable[str]) -> list[str]:

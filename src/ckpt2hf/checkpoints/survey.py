@@ -9,7 +9,7 @@ import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from ckpt2hf.checkpoints import dcp_index, sniff
+from ckpt2hf.checkpoints import dcp_index, nanotron, sniff
 from ckpt2hf.checkpoints import names as n
 from ckpt2hf.checkpoints.pickled import MAGIC
 from ckpt2hf.checkpoints.shards import MAX_INDEX
@@ -27,9 +27,7 @@ LFS = b"version https://git-lfs"
 _HEAD = 512
 _OLD_TORCH = b"\x80\x02\x8a\x0a" + MAGIC.to_bytes(10, "little")
 _SAFETENSORS_AT = 8
-_NANOTRON = "checkpoint_metadata.json"
-"""Source: huggingface/nanotron src/nanotron/serialize/metadata.py."""
-_NANOTRON_FOLDERS = frozenset({"model", "optimizer", "lr_scheduler", "random"})
+_NANOTRON_FOLDERS = frozenset({nanotron.WEIGHTS, "optimizer", "lr_scheduler", "random"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,8 +126,8 @@ def _whole_directory(
         yield Found(None, tuple(parts))
     elif len(ranks) > 1:
         yield Found(None, (), tuple(ranks))
-    elif _NANOTRON in files and "model" in folders:
-        yield Found(None, (_NANOTRON,), tuple(name for name in folders if name in _NANOTRON_FOLDERS))
+    elif nanotron.INDEX in files and nanotron.WEIGHTS in folders:
+        yield Found(None, (nanotron.INDEX,), tuple(name for name in folders if name in _NANOTRON_FOLDERS))
 
 
 def _sets(folder: Path, files: Sequence[str]) -> Iterator[Found]:

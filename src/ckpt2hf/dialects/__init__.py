@@ -5,7 +5,7 @@ from ckpt2hf.dialects.detect import candidates, detect, fits
 from ckpt2hf.dialects.express import Expressed, Mismatch, express, read_as
 from ckpt2hf.dialects.fact import Fact, Origin, Question, flag
 from ckpt2hf.dialects.fit import Fit, told
-from ckpt2hf.dialects.load import blamed, dialect, dialect_text, dialects
+from ckpt2hf.dialects.load import blamed, dialect, dialect_text, dialects, stated_at
 from ckpt2hf.dialects.own_file import DialectFile, own_file, read_file
 from ckpt2hf.dialects.resolve import Resolution
 from ckpt2hf.dialects.said import TOKEN_IDS, Said, merged, said_in_file, said_on_command_line
@@ -42,5 +42,6 @@ __all__ = [
     "read_file",
     "said_in_file",
     "said_on_command_line",
+    "stated_at",
     "told",
 ]

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ckpt2hf.errors import UnsupportedError
+from ckpt2hf.ir import RopeLayout
 from ckpt2hf.ir.tables import rope_frequencies, sinusoids
 from ckpt2hf.naming import Expectation
 from ckpt2hf.tensors import Array, Box, DType, Meta
@@ -68,11 +69,14 @@ def _angles(spec: ModelSpec) -> Any:  # noqa: ANN401 - an array, or nothing
 
 
 def _table(function: Callable[[Array], Array]) -> Callable[[ModelSpec], Array | None]:
-    """A table of a function of the angles, every column twice, as halves are turned."""
+    """A table of a function of the angles, every column twice, as the numbers that are turned together stand."""
 
     def made(spec: ModelSpec) -> Array | None:
         angles = _angles(spec)
-        return None if angles is None else function(np.concatenate([angles, angles], axis=1))
+        if angles is None:
+            return None
+        neighbours = spec.rope_layout is RopeLayout.PAIRS
+        return function(np.repeat(angles, 2, axis=1) if neighbours else np.concatenate([angles, angles], axis=1))
 
     return made
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from ckpt2hf.checkpoints import Record, lookup
 from ckpt2hf.dialects.angles import rope_base
 from ckpt2hf.dialects.fact import Fact, Origin
-from ckpt2hf.ir import parse_field
+from ckpt2hf.ir import read_field
 from ckpt2hf.naming import NameIndex
 from ckpt2hf.ops import identical
 
@@ -67,7 +67,7 @@ class Evidence:
     def at(self, path: str) -> Inert | None:
         """What stands at a path of the metadata, or, as `params.json: n_heads`, of a settings file."""
         named = _FILE.fullmatch(path)
-        return lookup(self.checkpoint.side.get(named[1], {}), named[2]) if named else self.checkpoint.lookup(path)
+        return lookup(self.checkpoint.settings(named[1])[1], named[2]) if named else self.checkpoint.lookup(path)
 
     def holds(self, when: When) -> bool:
         """Whether all parts of a condition are met."""
@@ -92,7 +92,7 @@ class Evidence:
         value = _translated(value, source, known)
         where = where + "".join(f" {sign} {name}" for sign, name in source.arithmetic)
         try:
-            return Fact(field, parse_field(field, value), origin, where)
+            return Fact(field, read_field(field, value), origin, where)
         except ValueError:
             return None  # a value that is not understood does not count
 
@@ -115,8 +115,9 @@ class Evidence:
     def _side(self, source: FactSource, _known: Callable[[str], Any]) -> _Found:
         assert source.side is not None  # noqa: S101 - the kind says so
         named = _FILE.fullmatch(source.side)
-        path = f"{named[1]}: {named[2]}" if named else f"config.json: {source.side}"
-        return self.at(path), Origin.SIDE_FILE, path
+        file, path = (named[1], named[2]) if named else ("config.json", source.side)
+        where, settings = self.checkpoint.settings(file)
+        return lookup(settings, path), Origin.SIDE_FILE, f"{where}: {path}"
 
     def _module(self, source: FactSource, _known: Callable[[str], Any]) -> _Found:
         assert source.module is not None  # noqa: S101 - the kind says so

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from ckpt2hf.dialects.own_file import DialectFile
+    from ckpt2hf.dialects.schema import Layout
     from ckpt2hf.naming import UnsoundRuleError
 
 _FOLDER = resources.files("ckpt2hf.dialects")
@@ -39,8 +40,7 @@ _SHOWN = 200
 def dialects() -> tuple[Dialect, ...]:
     """Every built-in dialect, by id."""
     entries = (entry for entry in _FOLDER.iterdir() if entry.name.endswith(SUFFIX) and entry.name != families.FILE)
-    files = sorted(entries, key=lambda entry: entry.name)
-    return tuple(_built_in(file.name, file.read_text(encoding="utf-8")) for file in files)
+    return tuple(_built_in(name) for name in sorted(entry.name for entry in entries))
 
 
 def dialect(named: str | Path, targets: Collection[str] = ()) -> Dialect:
@@ -51,9 +51,9 @@ def dialect(named: str | Path, targets: Collection[str] = ()) -> Dialect:
     """
     if (path := own_file(named)) is not None:
         return _own(path, targets)
-    for known in dialects():
-        if known.id == named:
-            return known
+    file = f"{named}{SUFFIX}"
+    if file != families.FILE and (_FOLDER / file).is_file():
+        return _built_in(file)  # the others are left unread: that takes longer than the rest of the start
     raise UsageError(
         f"there is no dialect {named!r}{near(str(named), [known.id for known in dialects()])}",
         details=[f"{known.id:18} {known.title}" for known in dialects()],
@@ -75,6 +75,14 @@ def blamed(known: Dialect, error: UnsoundRuleError) -> UsageError | None:
             if rule == error.rule:
                 return _refused(known.file, [Problem(path, error.what).below("layout", n)])
     return None
+
+
+def stated_at(known: Dialect, layout: Layout, fact: str) -> str | None:
+    """Where the user's own file says where a fact of a layout comes from; None for a built-in dialect."""
+    if known.file is None:
+        return None
+    line = toml_lines(known.file.text).nearest(("layout", known.layout.index(layout), "facts", fact))
+    return f"{known.file.path.name}:{line}"
 
 
 def _own(path: Path, targets: Collection[str]) -> Dialect:
@@ -148,8 +156,9 @@ def _told(file: DialectFile, problems: Sequence[Problem]) -> list[str]:
     return [*details[:_SHOWN], *([f"and {more} more"] if more > 0 else [])]
 
 
-def _built_in(file: str, text: str) -> Dialect:
-    tree = tomllib.loads(text)
+@cache
+def _built_in(file: str) -> Dialect:
+    tree = tomllib.loads((_FOLDER / file).read_text(encoding="utf-8"))
     try:
         parsed = Dialect.model_validate(with_shared_facts(tree))
     except ValidationError as error:

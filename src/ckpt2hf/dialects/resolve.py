@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from ckpt2hf.dialects.evidence import Evidence
 from ckpt2hf.dialects.fact import Fact, Origin, Question
 from ckpt2hf.dialects.usual import OFFERED
-from ckpt2hf.ir import FIELDS, ModelSpec, written
+from ckpt2hf.ir import FIELDS, ModelSpec, accepts, within_bounds, written
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -109,7 +109,9 @@ class _State:
         """What contradicts what."""
         for name in FIELDS:
             found, said = self._found(name), self.said.get(name)
-            if said:
+            if absurd := next((fact for fact in found if not within_bounds(name, fact.value)), None):
+                yield f"{absurd}, but {name} takes {accepts(name)}"
+            elif said:
                 yield from self._against(said, found)
             elif found:
                 other = next((fact for fact in found[1:] if fact.value != found[0].value), None)

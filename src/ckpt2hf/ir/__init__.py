@@ -2,7 +2,7 @@
 
 from ckpt2hf.ir.slots import slots
 from ckpt2hf.ir.spec import FIELDS, ModelSpec
-from ckpt2hf.ir.text import accepts, choices, parse_field, plain, written
+from ckpt2hf.ir.text import accepts, choices, parse_field, plain, read_field, within_bounds, written
 from ckpt2hf.ir.values import (
     Activation,
     Factor,
@@ -33,6 +33,8 @@ __all__ = [
     "choices",
     "parse_field",
     "plain",
+    "read_field",
     "slots",
+    "within_bounds",
     "written",
 ]

@@ -8,7 +8,7 @@ from typing import Any
 
 from ckpt2hf.ir.slots import slots
 from ckpt2hf.ir.spec import FIELDS, ModelSpec
-from ckpt2hf.ir.text import choices, parse_field
+from ckpt2hf.ir.text import choices, read_field
 
 _FIRST = 2
 """The smallest count in a sample; each following field has one more, so that no two can be taken for each other."""
@@ -43,5 +43,5 @@ def _values(name: str, count: int) -> list[Any]:
     found = []
     for value in (count, 0, "none", "f"):
         with suppress(ValueError):
-            found.append(parse_field(name, value))
+            found.append(read_field(name, value))
     return found

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from ckpt2hf.ir.text import written
+from ckpt2hf.ir.text import KINDS, accepts, within_bounds, written
 from ckpt2hf.ir.values import Factor, Mlp, Norm, NormPlacement, Position, QkNorm, RopeLayout, RopeScaling
 
 if TYPE_CHECKING:
@@ -52,11 +52,9 @@ UNLESS: tuple[tuple[str, Any, Callable[[ModelSpec], bool], str], ...] = (
 
 def nonsense(spec: ModelSpec) -> Iterator[str]:
     """Everything that is impossible or means nothing about a spec."""
-    for name in ("layers", "d_model", "heads", "kv_heads", "head_dim", "d_ff", "vocab", "context"):
-        if getattr(spec, name) < 1:
-            yield f"{name} is {getattr(spec, name)}, it must be at least 1"
-    if not 0 < spec.norm_eps < 1:
-        yield f"norm_eps is {spec.norm_eps}, it must lie between 0 and 1"
+    for name in KINDS:
+        if not within_bounds(name, found := getattr(spec, name)):
+            yield f"{name} is {written(found)}, it takes {accepts(name)}"
     for name, neutral, applies, why in UNLESS:
         if getattr(spec, name) != neutral and not applies(spec):
             yield f"{name} is {written(getattr(spec, name))}, but {why}"
@@ -76,8 +74,6 @@ def _lengths(spec: ModelSpec) -> Iterator[str]:
         yield f"tied is true, but head_rows, {spec.head_rows}, is not embed_rows, {spec.embed_rows}"
     if spec.experts and not 0 < spec.experts_per_token <= spec.experts:
         yield f"experts_per_token is {spec.experts_per_token}, of {spec.experts} experts"
-    if spec.logit_softcap < 0 or spec.sliding_window < 0 or spec.experts < 0:
-        yield "logit_softcap, sliding_window and experts are not negative"
 
 
 def _rope(spec: ModelSpec) -> Iterator[str]:
@@ -87,10 +83,10 @@ def _rope(spec: ModelSpec) -> Iterator[str]:
         yield "rope_layout is none, but position is rope"
     if not 0 < spec.rope_dims <= spec.head_dim or spec.rope_dims % 2:
         yield f"rope_dims is {spec.rope_dims}, it must be even and at most head_dim, {spec.head_dim}"
-    if spec.rope_everywhere and _full(spec) and spec.rope_theta <= 0:
-        yield f"rope_theta is {spec.rope_theta}, it must be positive"
-    if _slides(spec) and spec.rope_local_theta <= 0:
-        yield f"rope_local_theta is {spec.rope_local_theta}, it must be positive"
+    if spec.rope_everywhere and _full(spec) and not spec.rope_theta:
+        yield "rope_theta is 0, but there is RoPE"
+    if _slides(spec) and not spec.rope_local_theta:
+        yield "rope_local_theta is 0, but there is RoPE in layers that slide"
 
 
 def _structure(spec: ModelSpec) -> Iterator[str]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import enum
 import math
+import re
+from dataclasses import dataclass
 from typing import Any
 
 from ckpt2hf.ir.values import (
@@ -19,6 +21,8 @@ from ckpt2hf.ir.values import (
     RopeScaling,
 )
 
+_BITS = 128
+"""Of the largest number that is written with all its digits."""
 _EXACT = 1e15
 """Whole floats below it are written without an exponent."""
 
@@ -35,18 +39,35 @@ def written(value: object) -> str:
     simple = plain(value)
     if isinstance(simple, bool):
         return str(simple).lower()
+    if isinstance(simple, int) and simple.bit_length() > _BITS:
+        return f"a number of {simple.bit_length()} bits"  # Python refuses to write very long ones
     whole = isinstance(simple, float) and simple.is_integer() and abs(simple) < _EXACT
     return str(int(simple)) if whole else str(simple)
 
 
 def parse_field(name: str, value: object) -> Any:  # noqa: ANN401 - the field decides the type
     """The value of field `name` from JSON, TOML, a command line or a pickle. Raises ValueError: what is accepted."""
+    read = read_field(name, value)
+    if not within_bounds(name, read):
+        raise ValueError(f"{name} takes {accepts(name)}, not {_shown(value)}")
+    return read
+
+
+def read_field(name: str, value: object) -> Any:  # noqa: ANN401 - the field decides the type
+    """The same, of what a file shows: a number that no model has is read, too, so that it contradicts what is sound."""
     kind = KINDS[name]
     text = value.strip() if isinstance(value, str) else value
     try:
         return kind(text)
     except (ValueError, TypeError, OverflowError) as error:
-        raise ValueError(f"{name} takes {accepts(name)}, not {value!r}") from error
+        raise ValueError(f"{name} takes {accepts(name)}, not {_shown(value)}") from error
+
+
+def within_bounds(name: str, value: object) -> bool:
+    """Whether some model could have this value of a field, whatever its other fields are."""
+    if isinstance(value, Factor):
+        return value.number is None or 1 / LARGEST <= value.number <= LARGEST
+    return name not in _BOUNDS or value in _BOUNDS[name]
 
 
 def accepts(name: str) -> str:
@@ -54,7 +75,13 @@ def accepts(name: str) -> str:
     kind = KINDS[name]
     if isinstance(kind, type) and issubclass(kind, enum.Enum):
         return "one of " + ", ".join(member.value for member in kind)
-    return _ACCEPTS[kind]
+    return _ACCEPTS[kind] + (f" {_BOUNDS[name]}" if name in _BOUNDS else "")
+
+
+def _shown(value: object) -> str:
+    """A value as it was written, cut where nobody reads on."""
+    text = written(value) if isinstance(value, int | float) else repr(value)
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
 
 
 def choices(name: str) -> tuple[Any, ...]:
@@ -119,6 +146,42 @@ def _pattern(value: object) -> LayerPattern:
     return LayerPattern(text[: next(periods, 0)])
 
 
+_LONGEST = 80
+"""Characters of a refused value that are shown."""
+LARGEST = 1e12
+"""Of a factor, a base of RoPE, a cap: far beyond any model's, and far from what overflows."""
+_MOST = 1 << 16
+"""Of layers, heads, experts: each layer and expert has names of its own, so that more could not even be listed."""
+_LONG = 10**9
+"""Of a length."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Bounds:
+    low: float
+    high: float
+    between: bool = False
+    """Whether the bounds themselves are excluded."""
+
+    def __contains__(self, value: object) -> bool:
+        if not isinstance(value, int | float):
+            return False
+        return self.low < value < self.high if self.between else self.low <= value <= self.high
+
+    def __str__(self) -> str:
+        low, high = (re.sub(r"e\+0*", "e", f"{bound:.6g}") for bound in (self.low, self.high))
+        return f"between {low} and {high}" if self.between else f"from {low} to {high}"
+
+
+_BOUNDS = {
+    **dict.fromkeys(("layers", "heads", "kv_heads"), _Bounds(1, _MOST)),
+    **dict.fromkeys(("experts", "experts_per_token"), _Bounds(0, _MOST)),
+    **dict.fromkeys(("d_model", "head_dim", "d_ff", "vocab", "context", "embed_rows", "head_rows"), _Bounds(1, _LONG)),
+    **dict.fromkeys(("rope_dims", "sliding_window"), _Bounds(0, _LONG)),
+    **dict.fromkeys(("rope_theta", "rope_local_theta", "logit_softcap"), _Bounds(0, LARGEST)),
+    "norm_eps": _Bounds(0, 1, between=True),
+}
+"""Of every number, wherever it comes from: command line, dialect, file. What makes sense together is in `ir.sense`."""
 _ACCEPTS: dict[Any, str] = {
     _whole: "a whole number",
     _real: "a number",

@@ -131,9 +131,14 @@ class Factor:
         return self.value(head_dim=head_dim, d_model=d_model) * math.sqrt(head_dim)
 
     @property
+    def number(self) -> float | None:
+        """The number; None for a formula, which is one only together with the sizes of a model."""
+        return None if self.text in _FORMULAS else _number(self.text)
+
+    @property
     def is_one(self) -> bool:
         """Whether it changes nothing."""
-        return self.text not in _FORMULAS and _number(self.text) == 1
+        return self.number == 1
 
     def __str__(self) -> str:
         """The formula or number as a user writes it."""

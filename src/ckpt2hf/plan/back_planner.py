@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ckpt2hf.dialects import express
 from ckpt2hf.errors import Ckpt2hfError, FactsError, UnsupportedError
@@ -57,7 +57,7 @@ def make_back_plan(checkpoint: Checkpoint, dialect: Dialect, layout: str | None,
     `layout` is part of a title and chooses a generation of the code; `said` are the user's facts about the code. Raises
     FactsError, MappingError, UnsupportedError.
     """
-    model = _understood(checkpoint)
+    model = _understood(checkpoint, {name: fact.value for name, fact in said.items()})
     layouts = _chosen(dialect, layout, str(checkpoint.path))
     tried = [_turned(dialect, each, model, said) for each in layouts]
     fitting = [each for each in tried if not each.expressed.mismatches]
@@ -93,11 +93,11 @@ def make_back_plan(checkpoint: Checkpoint, dialect: Dialect, layout: str | None,
     )
 
 
-def _understood(checkpoint: Checkpoint) -> _Model:
+def _understood(checkpoint: Checkpoint, answers: Mapping[str, Any]) -> _Model:
     """The directory as a model. Raises UnsupportedError, FactsError, MappingError."""
     where, config = str(checkpoint.path), checkpoint.side.get("config.json", {})
     target = target_of(config, TARGETS, where)
-    facts = read_config(target, config, where)
+    facts = read_config(target, config, where, answers)
     spec = ModelSpec(**{name: facts[name].value for name in FIELDS})
     if problems := [*spec.problems(), *(problem.message for problem in target.problems(spec))]:
         raise FactsError("config.json describes an impossible model", details=problems, where=where)

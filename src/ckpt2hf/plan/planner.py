@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from ckpt2hf.dialects import TOKEN_IDS
+from ckpt2hf.dialects import TOKEN_IDS, stated_at
 from ckpt2hf.errors import Ckpt2hfError, FactsError, InexactError, UnsupportedError, UsageError
 from ckpt2hf.naming import assign, link, to_names, to_slots
 from ckpt2hf.ops import Mosaic
@@ -29,7 +29,8 @@ def make_plan(checkpoint: Checkpoint, candidate: Candidate, options: PlanOptions
     """The whole way, on metadata. Raises FactsError, MappingError or UnsupportedError."""
     spec = candidate.resolution.spec
     if problems := spec.problems():
-        raise FactsError("the facts describe an impossible model", details=problems, where=str(checkpoint.path))
+        details = [f"{problem}{_origin(candidate, problem)}" for problem in problems]
+        raise FactsError("the facts describe an impossible model", details=details, where=str(checkpoint.path))
     naming = candidate.fit.layout.naming
     try:
         assignment = assign(naming, spec, {name: ref.meta for name, ref in checkpoint.tensors.items()})
@@ -50,6 +51,7 @@ def make_plan(checkpoint: Checkpoint, candidate: Candidate, options: PlanOptions
     tokenizer = _tokenizer(options, final_spec, token_ids)
     if tokenizer:
         token_ids = tokenizer.token_ids
+    notes += [problem.message for problem in target.restrictions(final_spec)]
     return Plan(
         checkpoint=checkpoint,
         candidate=candidate,
@@ -69,6 +71,15 @@ def make_plan(checkpoint: Checkpoint, candidate: Candidate, options: PlanOptions
     )
 
 
+def _origin(candidate: Candidate, problem: str) -> str:
+    """Where the fact that a problem begins with comes from: the file, the user, or the line of the user's dialect."""
+    fact = candidate.resolution.facts.get(problem.partition(" ")[0])
+    if fact is None:
+        return ""
+    line = stated_at(candidate.fit.dialect, candidate.fit.layout, fact.field) if fact.origin.is_opinion else None
+    return f" ({fact.origin.value}: {f'{line}: ' if line else ''}{fact.where})"
+
+
 def _way(
     names: Sequence[str], spec: ModelSpec, slots: Mapping[str, Mosaic], allow: tuple[Exactness, ...], *, where: str
 ) -> tuple[Target, tuple[Rewritten, ...]]:
@@ -85,14 +96,14 @@ def _way(
 def _rewrite(
     target: Target, spec: ModelSpec, slots: Mapping[str, Mosaic], allow: tuple[Exactness, ...], *, where: str
 ) -> tuple[Rewritten, ...]:
-    """Identities applied until the target accepts the spec.
+    """Identities applied until the target accepts the spec, if possible one that every release of it opens.
 
     Raises UnsupportedError naming what is left, or InexactError where what is not allowed would do.
     """
     made: list[Rewritten] = []
     asked = {problem.field: problem for problem in target.problems(spec)}
     for rewrite in REWRITES:
-        if any(problem.field == rewrite.solves for problem in target.problems(spec)):
+        if any(p.field == rewrite.solves for p in (*target.problems(spec), *target.restrictions(spec))):
             after = rewrite.apply(spec, slots)
             if after:
                 made.append(after)

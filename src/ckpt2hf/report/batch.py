@@ -84,7 +84,7 @@ class JobReport:
     checks: dict[str, str] | None = None
     """The sentence of each check, by its name."""
     warnings: tuple[str, ...] = ()
-    """What is suspicious about the weights themselves."""
+    """What is suspicious about the weights themselves, and the notes of the conversion's report."""
     sha256: str | None = None
     """Of the source, where it is one file."""
     same_as: str | None = None

@@ -1,4 +1,4 @@
-"""An attention scale other than `head_dim**-0.5`: the ratio goes into q, weights and bias."""
+"""An attention scale other than `head_dim**-0.5`: the ratio goes into q, weights and bias, or into its norm."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from ckpt2hf.ir import Factor, QkNorm
 from ckpt2hf.ops import Mosaic
-from ckpt2hf.rewrites.leaves import Scaled
+from ckpt2hf.rewrites.leaves import Affine, Scaled
 from ckpt2hf.rewrites.rewrite import Exactness, Rewritten
 
 if TYPE_CHECKING:
@@ -28,12 +28,17 @@ class FoldAttentionScale:
     def apply(self, spec: ModelSpec, slots: Mapping[str, Mosaic]) -> Rewritten | None:
         """The same function with the usual scale; bitwise when the ratio is a power of two."""
         factor = spec.attention_scale.relative(head_dim=spec.head_dim, d_model=spec.d_model)
-        exact = abs(math.frexp(factor)[0]) == _HALF
-        if spec.qk_norm is not QkNorm.NONE and (spec.norm_offset or not spec.qk_norm_weight):
+        normed = spec.qk_norm is not QkNorm.NONE
+        if normed and not spec.qk_norm_weight:
             return None  # what normalises q undoes any factor of its rows
-        part = ".attn.q." if spec.qk_norm is QkNorm.NONE else ".attn.q_norm."
-        touched = frozenset(name for name in slots if part in name)
-        after = {name: Mosaic.of(Scaled(slot, factor)) if name in touched else slot for name, slot in slots.items()}
+        from_one = normed and spec.norm_offset
+        exact = abs(math.frexp(factor)[0]) == _HALF and not from_one
+        touched = frozenset(name for name in slots if (".attn.q_norm." if normed else ".attn.q.") in name)
+
+        def scaled(slot: Mosaic) -> Mosaic:  # r (1 + w) is 1 + (r w + r - 1)
+            return Mosaic.of(Affine(slot, factor, factor - 1) if from_one else Scaled(slot, factor))
+
+        after = {name: scaled(slot) if name in touched else slot for name, slot in slots.items()}
         return Rewritten(
             id="attention scale into q",
             why=f"scores are scaled with {spec.attention_scale}, {factor:g} times head_dim**-0.5",

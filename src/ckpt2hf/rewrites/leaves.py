@@ -45,21 +45,21 @@ class Scaled:
 
 
 @dataclass(frozen=True, slots=True)
-class Offset:
-    """Every element plus a number, in float64, rounded once to a type that holds the sum."""
+class Affine:
+    """Every element multiplied by a number, plus a number, in float64, rounded once to a type that holds the sum."""
 
     source: Readable
+    factor: float
     plus: float
-    dtype: DType
 
     @property
     def meta(self) -> Meta:
-        """The source's shape with the new type."""
-        return Meta(self.source.meta.shape, self.dtype)
+        """The source's shape; float32 at least, for bfloat16 would lose what is small beside the one."""
+        return Meta(self.source.meta.shape, widest(self.source))
 
     def read(self, box: Box) -> Array:
-        """The shifted box."""
-        return (self.source.read(box).astype(np.float64) + self.plus).astype(self.dtype.numpy)
+        """The changed box."""
+        return (self.source.read(box).astype(np.float64) * self.factor + self.plus).astype(self.meta.dtype.numpy)
 
 
 @dataclass(frozen=True, slots=True)

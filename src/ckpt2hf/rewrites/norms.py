@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from ckpt2hf.ir import QkNorm
 from ckpt2hf.ir import slots as slots_of
 from ckpt2hf.ops import Mosaic
-from ckpt2hf.rewrites.leaves import Constant, Offset
+from ckpt2hf.rewrites.leaves import Affine, Constant
 from ckpt2hf.rewrites.rewrite import Exactness, Rewritten
 from ckpt2hf.tensors import DType, Meta
 
@@ -52,13 +52,10 @@ class ShiftNormWeights:
     solves: str = "norm_offset"
 
     def apply(self, spec: ModelSpec, slots: Mapping[str, Mosaic]) -> Rewritten:
-        """The same function with the sum, at least in float32: bfloat16 would lose what is small beside the one."""
+        """The same function with the sum."""
         plus = 1.0 if spec.norm_offset else -1.0
         touched = [name for name in slots if "norm" in name and name.endswith(".weight")]
-        after = dict(slots)
-        for name in touched:
-            dtype = DType.F64 if slots[name].meta.dtype is DType.F64 else DType.F32
-            after[name] = Mosaic.of(Offset(slots[name], plus, dtype))
+        after = {**slots, **{name: Mosaic.of(Affine(slots[name], 1.0, plus)) for name in touched}}
         return Rewritten(
             id="one added to norm weights" if plus > 0 else "one taken off norm weights",
             why="stored weights of norms count from one, and this class multiplies with them as they are"

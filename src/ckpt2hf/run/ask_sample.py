@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
 
 _NOISE_WINDOWS = 4
 """Windows in which float32 is compared with float64."""
+_SILENCE = 10.0
+"""Seconds after which it is told how many readings were measured."""
 Stage = Callable[[str], None]
 
 
@@ -90,7 +93,10 @@ def ask_sample(asked: Asked, sample: Sample, stage: Stage = lambda _said: None) 
         return losses.noise(each.spec, each.slots, each.weights, screened(len(windows.ids))[:_NOISE_WINDOWS])
 
     word_counts = unigram(windows.ids, first.spec.vocab)
-    outcome = weigh(readings.search(), Scales(measure, noise, len(windows.ids), word_counts, stage))
+    count = Seldom(
+        lambda measured: stage(f"{measured} readings measured, of {readings.total} at most"), time.monotonic()
+    )
+    outcome = weigh(readings.search(), Scales(measure, noise, len(windows.ids), word_counts, stage, count))
     temperature, gain = temper(outcome.losses)
     weighing = Weighing(
         sample=sample.path,
@@ -113,6 +119,21 @@ def ask_sample(asked: Asked, sample: Sample, stage: Stage = lambda _said: None) 
         against={},
     )
     return _judged(asked, readings, outcome, weighing)
+
+
+@dataclass(slots=True)
+class Seldom:
+    """Tells a count from time to time: with a large model a reading takes longer than a person waits for a word."""
+
+    tell: Callable[[int], None]
+    told: float
+    """When that was last, or when it began."""
+
+    def __call__(self, count: int) -> None:
+        """Tells it, if nothing was told for a while."""
+        if time.monotonic() - self.told >= _SILENCE:
+            self.tell(count)
+            self.told = time.monotonic()
 
 
 def _spaces(asked: Asked) -> list[Space]:

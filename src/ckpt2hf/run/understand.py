@@ -63,7 +63,7 @@ def plan(request: Request, progress: Progress | None = None, *, with_sample: boo
     """The plan for a request. Raises every reason why there is none."""
     request, said = _settings(request)
     checkpoint = open_checkpoint(request.source, weights_key=request.weights_key)
-    side = _token_ids(checkpoint.side.get("config.json", {}))
+    side = _token_ids(checkpoint.settings("config.json")[1])
     options = PlanOptions(
         dtype=request.dtype,
         token_ids={**side, **said.token_ids},

@@ -11,9 +11,9 @@ from ckpt2hf.ir import Factor, NormPlacement
 from ckpt2hf.naming import Naming
 from ckpt2hf.targets.gpt2 import ACTIVATIONS, SIZES
 from ckpt2hf.targets.layer_types import BIASED, LAYERS, layer_types
-from ckpt2hf.targets.llama import ALIKE, ATTENTION, BIASES, ENDS, HEAD_TIE, MLP, MODULES, shared_config
+from ckpt2hf.targets.llama import ALIKE, ATTENTION, BIASES, ENDS, HEAD_TIE, MLP, MODULES, UNEVEN, shared_config
 from ckpt2hf.targets.qwen3 import HEAD_NORMS, QK_NORMS
-from ckpt2hf.targets.target import Requirement, Target, same
+from ckpt2hf.targets.target import Requirement, Target, Unopened, same
 
 if TYPE_CHECKING:
     from ckpt2hf.ir import ModelSpec
@@ -22,18 +22,27 @@ _WHOLE = 1e-9
 """How far 24**-0.5 to the power of -2 may lie from 24: its own rounding."""
 
 
+def _scalar(spec: ModelSpec) -> float:
+    """The attention scale as this class spells it: a number whose inverse root it is, an integer if that is all."""
+    if spec.attention_scale == Factor("head_dim**-0.5"):
+        return spec.head_dim
+    scalar = spec.attention_scale.value(head_dim=spec.head_dim, d_model=spec.d_model) ** -2
+    return round(scalar) if abs(round(scalar) - scalar) < _WHOLE else scalar
+
+
+def _fraction(spec: ModelSpec) -> str | None:
+    scalar = _scalar(spec)
+    return None if isinstance(scalar, int) else f"query_pre_attn_scalar, {scalar:g}, is no whole number"
+
+
 def _gemma3(spec: ModelSpec) -> dict[str, Any]:
     shared = shared_config(spec)
     del shared["hidden_act"]
-    scale = spec.attention_scale.value(head_dim=spec.head_dim, d_model=spec.d_model)
-    usual = spec.attention_scale == Factor("head_dim**-0.5")
-    scalar = scale**-2
-    whole = abs(round(scalar) - scalar) < _WHOLE
     return {
         "model_type": "gemma3_text",
         **shared,
         "hidden_activation": ACTIVATIONS[spec.activation],
-        "query_pre_attn_scalar": spec.head_dim if usual else round(scalar) if whole else scalar,
+        "query_pre_attn_scalar": _scalar(spec),
         "rope_theta": spec.rope_theta or spec.rope_local_theta,
         "rope_local_base_freq": spec.rope_local_theta or spec.rope_theta,
         **layer_types(spec),
@@ -73,4 +82,5 @@ GEMMA3 = Target(
     ),
     config=_gemma3,
     modules={name: path for name, path in MODULES.items() if name != "logits"},  # a softcap may follow the head
+    unopened=(UNEVEN, Unopened("transformers 5", "attention_scale", _fraction)),
 )

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from ckpt2hf.ir import Mlp, Norm, NormPlacement, Position, RopeLayout
 from ckpt2hf.naming import Drop, Expectation, Naming, Tie, pattern
 from ckpt2hf.targets.gpt2 import ACTIVATIONS, SIZES
-from ckpt2hf.targets.target import Relation, Requirement, Target, Together, same
+from ckpt2hf.targets.target import Relation, Requirement, Target, Together, Unopened, same
 
 if TYPE_CHECKING:
     from ckpt2hf.ir import ModelSpec
@@ -48,6 +48,14 @@ ALIKE = (
 )
 """What all classes of this family ask for."""
 PRE = Requirement("norm_placement", (NormPlacement.PRE,), "this class normalises the input of every sublayer")
+
+
+def _uneven(spec: ModelSpec) -> str | None:
+    return f"{spec.heads} heads do not divide the width of {spec.d_model}" if spec.d_model % spec.heads else None
+
+
+UNEVEN = Unopened("transformers 5", "d_model", _uneven)
+"""Although head_dim is said, which decides. Source: 5.24, `validate_architecture` of LlamaConfig, Gemma3TextConfig."""
 BIASES = Together("qkv_bias", "out_bias", "attention_bias gives both projections a bias, or none")
 
 
@@ -107,4 +115,5 @@ LLAMA = Target(
     ),
     config=_config,
     modules=MODULES,
+    unopened=(UNEVEN,),
 )

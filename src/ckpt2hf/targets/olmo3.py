@@ -43,7 +43,7 @@ OLMO3 = Target(
         Requirement("norm_placement", (NormPlacement.OUTPUT,), "OLMo 3 normalises what each sublayer adds"),
         Requirement("qk_norm", (QkNorm.WIDTH,), "OLMo 3 normalises queries and keys over all heads together"),
         Requirement("qk_norm_weight", (True,), "the norms of queries and keys have weights in OLMo 3"),
-        Relation("one_theta", "one", "RoPE has the same base in every layer of OLMo 3"),
+        Relation("one_theta", "one", "RoPE has one base in all layers of OLMo 3 in transformers 4"),
     ),
     naming=Naming(
         rules=(

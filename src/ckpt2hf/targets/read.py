@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from ckpt2hf.errors import BrokenPromiseError, UnsupportedError
+from ckpt2hf.errors import BrokenPromiseError, FactsError, UnsupportedError
 from ckpt2hf.ir import FIELDS
 from ckpt2hf.targets.reads import READERS
 from ckpt2hf.targets.settings import Said, Settings
@@ -30,12 +30,17 @@ def target_of(config: Mapping[str, Any], targets: Sequence[Target], where: str) 
     )
 
 
-def read_config(target: Target, config: Mapping[str, Any], where: str) -> dict[str, Said]:
-    """Every field of the spec. Raises UnsupportedError naming all settings that a spec cannot say."""
+def read_config(
+    target: Target, config: Mapping[str, Any], where: str, answers: Mapping[str, Any] | None = None
+) -> dict[str, Said]:
+    """Every field of the spec; `answers` are values of fields that a person says, where the file is ambiguous.
+
+    Raises UnsupportedError naming all settings that a spec cannot say, FactsError for what has to be answered.
+    """
     read = READERS.get(target.id)
     if read is None:
         raise UnsupportedError(f"directories of {target.hf_class} cannot be read yet", where=where)
-    settings = Settings(config, target.hf_class)
+    settings = Settings(config, target.hf_class, answers or {})
     found = read(settings)
     for need in target.requires:
         if isinstance(need, Requirement) and need.field not in found and len(need.allowed) == 1:
@@ -50,6 +55,13 @@ def read_config(target: Target, config: Mapping[str, Any], where: str) -> dict[s
             details=settings.refused,
             where=where,
             remedies=["correct config.json, if that is not what the model computes"],
+        )
+    if settings.asked:
+        raise FactsError(
+            f"releases of transformers read this {target.hf_class} differently",
+            details=["config.json does not say with transformers_version which one wrote it"],
+            where=where,
+            remedies=settings.asked,
         )
     if absent := [name for name in FIELDS if name not in found]:
         raise BrokenPromiseError(f"target {target.id} reads nothing about {', '.join(absent)}")

@@ -39,6 +39,26 @@ def windowed_rope(s: Settings, pattern: LayerPattern, *, full: float, sliding: f
     }
 
 
+_FOUR, _FIVE = 1e4, 5e5
+"""The base of OLMo 3 where nothing is said, in each generation of transformers."""
+
+
+def olmo3_rope(s: Settings, pattern: LayerPattern) -> Facts:
+    """The bases of OLMo 3. `rope_theta` alone is that of all layers in transformers 4, and of full ones in 5.
+
+    Source: transformers 4.57.6 and 5.24, models/olmo3/configuration_olmo3.py (convert_rope_params_to_dict).
+    """
+    found = windowed_rope(s, pattern, full=_FOUR, sliding=_FOUR)
+    said = s.at("rope_theta") is not None
+    if found["rope_theta"].value and not said and "rope_theta" not in _parameters(s, "full_attention"):
+        found["rope_theta"] = s.between("rope_theta", _FOUR, _FIVE, "rope_theta is not said")
+    four = found["rope_local_theta"].value
+    if four and "rope_theta" not in _parameters(s, "sliding_attention"):
+        why = "rope_theta is not that of sliding layers in 5"
+        found["rope_local_theta"] = s.between("rope_local_theta", four, _FIVE, why)
+    return found
+
+
 def layer_types(s: Settings, layers: int, period: int, window: int) -> Facts:
     """Which layers slide, and how far they see; without a list, every `period`-th sees everything."""
     kinds = s.config.get("layer_types")
@@ -77,6 +97,8 @@ def _theta(s: Settings, fact: str, default: float, kind: str, name: str = "rope_
     new = _parameters(s, kind).get("rope_theta")
     if new is None:
         return s.said(fact, name, default)
+    if s.config.get(name) not in (None, new):
+        s.refused.append(f"rope_parameters has rope_theta {new!r}, and {name}, which is older, is {s.config[name]!r}")
     try:
         return Said(parse_field(fact, new), "config.json: rope_parameters", told=True)
     except ValueError as error:

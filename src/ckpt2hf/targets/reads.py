@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from ckpt2hf.ir import Activation, Factor
-from ckpt2hf.targets.read_rope import layer_types, rope, windowed_rope
+from ckpt2hf.targets.read_rope import layer_types, olmo3_rope, rope, windowed_rope
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -170,14 +170,12 @@ def gemma3(s: Settings) -> Facts:
 
 def olmo3(s: Settings) -> Facts:
     """Olmo3Config."""
-    if s.at("rope_theta", "rope_parameters") is None:
-        s.refused.append("rope_theta is not said, and releases of transformers differ about it")
     found = _alike(s, _sized(50304, 4096, 32, 32, 11008, 2048))
     layers = layer_types(s, found["layers"].value, 4, 4096)
     return {
         **found,
         **layers,
-        **windowed_rope(s, layers["layer_pattern"].value, full=1e4, sliding=1e4),
+        **olmo3_rope(s, layers["layer_pattern"].value),
         "norm_eps": s.said("norm_eps", "rms_norm_eps", 1e-5),
     }
 

@@ -26,8 +26,12 @@ class Settings:
 
     config: Mapping[str, Any]
     hf_class: str
+    answers: Mapping[str, Any] = field(default_factory=dict)
+    """Values of fields that a person says, for what releases of transformers read differently."""
     refused: list[str] = field(default_factory=list)
     """Settings that ask for what no spec can say, or that make no sense."""
+    asked: list[str] = field(default_factory=list)
+    """What a person has to say, as `--set field=value   (why)`."""
 
     def at(self, *names: str) -> tuple[str, Any] | None:
         """The first of these settings that is there and not null, with its name; null says nothing."""
@@ -56,6 +60,24 @@ class Settings:
             self.refused.append(f"{found[0]} is {found[1]!r}{why}")
             return Said(parse_field(fact, plain(default)), found[0], told=True)
         return Said(value, f"config.json: {found[0]}", told=True)
+
+    @property
+    def generation(self) -> int | None:
+        """The generation of transformers that wrote the file, if it says so: 4 or 5."""
+        number = str(self.config.get("transformers_version", "")).partition(".")[0]
+        return int(number) if number in ("4", "5") else None
+
+    def between(self, fact: str, four: float, five: float, why: str) -> Said:
+        """The value that the generation which wrote the file means, or a person; else it is asked for."""
+        if four == five:
+            return self.follows(four, why)
+        if fact in self.answers:
+            return Said(self.answers[fact], f"--set {fact}", told=True)
+        if self.generation is None:
+            self.asked.append(f"--set {fact}={plain(four)}   (as transformers 4 reads it)")
+            self.asked.append(f"--set {fact}={plain(five)}   (as transformers 5 does)")
+        value = five if self.generation == 5 else four  # noqa: PLR2004 - a generation by its number
+        return Said(value, f"config.json: transformers_version; {why}", told=True)
 
     def follows(self, value: Any, why: str) -> Said:  # noqa: ANN401 - the field decides
         """A value that the class derives."""

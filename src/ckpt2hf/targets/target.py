@@ -71,6 +71,18 @@ class Problem:
     message: str
 
 
+@dataclass(frozen=True, slots=True)
+class Unopened:
+    """Models that a class computes, and that some of the releases of transformers that have it refuse to open."""
+
+    release: str
+    """Which ones, such as `transformers 5`."""
+    field: str
+    """What would have to be otherwise: an identity that changes it is applied, where there is one."""
+    why: Callable[[ModelSpec], str | None]
+    """Why they refuse this one; None where they open it."""
+
+
 ROWS = (
     Relation("embed_rows", "vocab", "the class has a row of the embedding for each token"),
     Relation("head_rows", "vocab", "the class gives every logit that its head computes"),
@@ -95,6 +107,8 @@ class Target:
     """Names of the reference forward's activations and the modules that compute them, `{i}` for the layer."""
     transformers: str = ""
     """The first release that has the class, such as `5.0`; empty for one that every supported release has."""
+    unopened: tuple[Unopened, ...] = ()
+    """What some of the releases that have the class do not open."""
     neutral: tuple[Requirement, ...] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -110,6 +124,11 @@ class Target:
     def problems(self, spec: ModelSpec) -> list[Problem]:
         """Every feature of the spec that this class has no place for."""
         return [problem for need in (*self.requires, *ROWS, *self.neutral) for problem in need.problems(spec)]
+
+    def restrictions(self, spec: ModelSpec) -> list[Problem]:
+        """Why some releases of transformers would not open this model, although the class computes it."""
+        found = ((each, each.why(spec)) for each in self.unopened)
+        return [Problem(each.field, f"{each.release} does not open this model: {why}") for each, why in found if why]
 
 
 def rule(name: str, slots: str | tuple[str, ...], *ops: OpTemplate) -> Rule:

@@ -100,9 +100,10 @@ class Elsewhere:
                 "text": text,
             }
             (work / JOB).write_text(json.dumps(job), encoding="utf-8")
-            return self._run(work)
+            self._run(work)
+            return self._answer(work)
 
-    def _run(self, work: Path) -> tuple[Check, ...]:
+    def _run(self, work: Path) -> None:
         words, environment = command_elsewhere(self.python, "ckpt2hf.verify.elsewhere_child", work)
         try:
             done = subprocess.run(  # noqa: S603 - the interpreter the user named
@@ -115,8 +116,7 @@ class Elsewhere:
             )
         except OSError as error:
             raise VerificationError(f"{self.python} cannot be run", details=[str(error)]) from error
-        answer = work / RESULT
-        if done.returncode or not answer.exists():
+        if done.returncode or not (work / RESULT).exists():
             last = done.stderr.decode("utf-8", "replace").strip().splitlines()[-_LINES:]
             raise VerificationError(
                 f"{self.python} gave no comparison, and ended with status {done.returncode}",
@@ -125,7 +125,9 @@ class Elsewhere:
                     f"install torch, transformers, safetensors, numpy and pydantic there, or give {OPTION} another"
                 ],
             )
-        found = json.loads(answer.read_text(encoding="utf-8"))
+
+    def _answer(self, work: Path) -> tuple[Check, ...]:
+        found = json.loads((work / RESULT).read_text(encoding="utf-8"))
         if _numbers(found["transformers"]) < _numbers(self.target.transformers):
             raise VerificationError(
                 f"{self.python} has transformers {found['transformers']}, "

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ckpt2hf.ir import Position
+from ckpt2hf.ir import Position, RopeLayout
 from ckpt2hf.ir.tables import rope_frequencies, sinusoids
 from ckpt2hf.naming import Expectation
 
@@ -111,18 +111,21 @@ def _not_sines(found: Array, spec: ModelSpec) -> str | None:
 
 
 def _not_table(found: Array, spec: ModelSpec, function: Callable[[Array], Array]) -> str | None:
-    """What speaks against a table `[positions, pairs]` of a function of the angles, each column once or twice."""
+    """What speaks against a table `[positions, pairs]` of a function of the angles.
+
+    Each column stands there once, or twice, where the numbers that are turned together are.
+    """
     wanted = _frequencies(spec)
     shape = [n for n in found.shape if n != 1]
     if wanted is None or len(shape) != _MATRIX or shape[1] not in (wanted.size, 2 * wanted.size):
         return f"is {list(found.shape)}, no table of angles for {0 if wanted is None else wanted.size} pairs"
     table, positions = found.reshape(shape).astype(np.float64), np.arange(shape[0], dtype=np.float64)[:, None]
     exact, allowed = function(positions * wanted), np.maximum(positions, 1) * _slack(found)
-    halves = [table[:, : wanted.size], table[:, -wanted.size :]]  # the same one where each column stands once
-    pairs = [table[:, 0::2], table[:, 1::2]]
-    for parts in (halves, pairs):
-        if all(part.shape == exact.shape and (np.abs(part - exact) <= allowed).all() for part in parts):
-            return None
+    parts = [table[:, : wanted.size], table[:, -wanted.size :]]  # the same one where each column stands once
+    if spec.rope_layout is RopeLayout.PAIRS and shape[1] > wanted.size:
+        parts = [table[:, 0::2], table[:, 1::2]]
+    if all((np.abs(part - exact) <= allowed).all() for part in parts):
+        return None
     return f"does not hold the angles of rope_theta {spec.rope_theta:g}, rope_scaling {spec.rope_scaling}"
 
 

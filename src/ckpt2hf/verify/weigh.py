@@ -96,6 +96,8 @@ class Scales:
     """The loss of a model without context in each window: where no reading is better, the rest is not measured."""
     stage: Callable[[str], None] = lambda _said: None
     """Told what begins."""
+    measured: Callable[[int], None] = lambda _count: None
+    """Told how many readings were measured on the first windows, each time that it is one more."""
 
 
 def weigh(search: Search, scales: Scales) -> Outcome:
@@ -110,8 +112,9 @@ def weigh(search: Search, scales: Scales) -> Outcome:
         for key in keys:
             if key not in rough:
                 rough[key] = scales.measure(key, few)
+                scales.measured(len(rough))
 
-    scales.stage(f"{len(few)} windows")
+    scales.stage(f"{len(few)} windows for each reading, of {search.total} at most")
     for start in search.starts:
         _climb(start, search, look, rough)
     while True:

@@ -46,7 +46,7 @@ def said(checkpoint: Checkpoint, field: str, fits: Callable[[float], bool]) -> S
     """What the settings say about a fact; None if nothing does, or if they contradict each other."""
     found = [Said(f"{{ meta = {text(path)} }}", value) for path, value in _numbers(checkpoint.metadata, field)]
     for name in _SETTINGS:
-        tree = checkpoint.side.get(name, {})
+        _, tree = checkpoint.settings(name)
         found += [Said(f"{{ side = {text(f'{name}: {path}')} }}", value) for path, value in _numbers(tree, field)]
     fitting = [each for each in found if fits(each.value)]
     return fitting[0] if fitting and len({each.value for each in fitting}) == 1 else None
