@@ -14,10 +14,6 @@ run() {
 }
 
 run ckpt2hf convert "$checkpoint" -o "$out" --dialect az-course --set 'attention_scale=head_dim**-0.5' --force
-# Tokenizers are not converted yet: the example's own is laid beside its model.
-cp examples/az-mini/tokenizer.json "$out/"
-echo '{"tokenizer_class": "PreTrainedTokenizerFast", "model_input_names": ["input_ids", "attention_mask"]}' \
-  >"$out/tokenizer_config.json"
 
 trained=$(awk -F '[:,]' '/"heldout"/ { print $2 + 0 }' "$example/losses.json")
 converted=$(run ckpt2hf eval "$out" --tokens "$example/heldout.npy" | tee >(cat >&2) | awk '$1 == "loss" { print $2 }')

@@ -24,6 +24,7 @@ FILES = {
     "az_llm_mini_final.pt": MINI / "az_llm_mini_final.pt",
     "model.py": MINI / "model.py",
     "heldout.npy": MINI / "heldout.npy",
+    "tokenizer.json": MINI / "tokenizer.json",
     "az_llm_100m_final.pt": MINI / "az_llm_mini_final.pt",
     "out/ckpt.pt": GOLDEN / "nanogpt_bias" / "checkpoint.pt",
     "out/chargpt/model.pt": GOLDEN / "mingpt" / "checkpoint.pt",

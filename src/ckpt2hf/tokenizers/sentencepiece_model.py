@@ -155,7 +155,7 @@ def _product(proto: Any, held: Pieces, build: Callable[[Pieces], Built]) -> Any:
 FORMAT = Format(
     id="sentencepiece",
     title="SentencePiece model (*.model)",
-    beside=("*.model",),
+    beside=("tokenizer.model", "*.model"),
     packages=("sentencepiece", "google.protobuf", "tokenizers"),
     fits=fits,
     read=read,
