@@ -12,7 +12,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ckpt2hf.tokenizers import PROBES, TokenizerSource, encoded, fitted, tables, text
+from ckpt2hf.tokenizers import PROBES, TokenizerSource, encoded, fitted, tables
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -77,7 +77,6 @@ def write(source: TokenizerSource, folder: Path, model_type: str) -> None:
     rows = max(source.vocabulary.values()) + 1
     tokenizer = fitted(source, rows=rows, context=64, said={}, ids={})
     folder.mkdir(parents=True)
-    (folder / "tokenizer.json").write_text(text(tokenizer), encoding="utf-8")
     for name, table in {**tables(tokenizer), "config.json": {"model_type": model_type}}.items():
         (folder / name).write_text(json.dumps(table), encoding="utf-8")
     expected = []

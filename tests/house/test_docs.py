@@ -114,7 +114,7 @@ def test_the_python_of_the_readme_runs(tmp_path: Path) -> None:
         [sys.executable, "-c", convert + use], cwd=tmp_path, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
-    assert done.stdout == "True bitwise\n"
+    assert done.stdout == "True algebraic\n"
 
 
 def test_the_tolerances_are_those_of_the_code() -> None:

@@ -37,7 +37,6 @@ if TYPE_CHECKING:
     from ckpt2hf.dialects.own_file import DialectFile
     from ckpt2hf.dialects.toml_lines import Path
 
-
 KINDS = ("weight", "bias")
 """The tensors of a module."""
 

@@ -205,7 +205,7 @@ def _keeps(seen: Sequence[_Seen]) -> Check:
         return Check(name, True, f"{len(known)} texts come back as they were", numbers)
     kinds = dict.fromkeys(change(each.text, each.wanted_text) for each in changed)
     plain = next((each for each in changed if each.about in ("English", "Azerbaijani")), changed[0])
-    shown = f"{_brief(plain.text)} comes back as {_brief(plain.wanted_text)}"
+    shown = "{} comes back as {}".format(*map(_brief, _apart(plain.text, plain.wanted_text)))
     said = f"this tokenizer does not keep {', '.join(kinds)}: {shown}, as it did in training"
     return Check(name, True, said, {**numbers, "changes": ", ".join(kinds)})
 
@@ -217,6 +217,13 @@ def change(text: str, back: str) -> str:
         return "spaces"
     plain = [unicodedata.normalize("NFKC", some).casefold() for some in (before, after)]
     return "the form of letters" if plain[0] == plain[1] else "every character"
+
+
+def _apart(one: str, other: str) -> tuple[str, str]:
+    """Two texts from shortly before the first place where they differ."""
+    at = next((k for k, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), min(len(one), len(other)))
+    start = max(0, at - _SHOWN // 4)
+    return ("…" if start else "") + one[start:], ("…" if start else "") + other[start:]
 
 
 def _brief(text: str) -> str:
