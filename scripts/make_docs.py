@@ -120,7 +120,7 @@ def command_part(name: str, callback: Callable[..., Any]) -> str:
         names = ", ".join(f"`{word}{metavar}`" if k == 0 else f"`{word}`" for k, word in enumerate(option_names(info)))
         options.append((names, default_of(parameter), info.help or ""))
     usage = " ".join([name, *arguments, "[OPTIONS]"])
-    return f"## {name}\n\n{callback.__doc__}\n\n    {usage}\n\n" + table(("", "default", ""), options)
+    return f"## {name}\n\n{inspect.getdoc(callback)}\n\n    {usage}\n\n" + table(("", "default", ""), options)
 
 
 def option_names(info: OptionInfo) -> list[str]:

@@ -57,7 +57,15 @@ SPREAD = 0.15
 TOLD_EVERY, TELLING = 0.1, 0.25
 """Seconds between two messages about progress, as in `ckpt2hf.batch.child`, and the share of a job's time in which
 there are any: while it writes and compares bytes."""
-FILES = ("config.json", "conversion.json", "generation_config.json", "model.safetensors", "pytorch_model.bin")
+FILES = (
+    "README.md",
+    "SHA256SUMS",
+    "config.json",
+    "conversion.json",
+    "generation_config.json",
+    "model.safetensors",
+    "pytorch_model.bin",
+)
 CHECKS = {
     "config.json": "23 settings as planned",
     "generation_config.json": "2 settings as planned",

@@ -6,15 +6,20 @@ from ckpt2hf.errors import Ckpt2hfError
 from ckpt2hf.output import WeightFormat
 from ckpt2hf.plan import BackPlan, Plan
 from ckpt2hf.remote import path_or_url
-from ckpt2hf.report import BackReport, Report, VerdictReport
+from ckpt2hf.report import BackReport, CardWords, Report, VerdictReport
 from ckpt2hf.rewrites import Exactness
 from ckpt2hf.run import (
     REPORT,
     BackRequest,
     BackWriting,
     Drafted,
+    Evaluated,
+    Evaluation,
     Progress,
     Request,
+    Speaker,
+    Speech,
+    Spoken,
     Understanding,
     Writing,
     convert,
@@ -22,30 +27,46 @@ from ckpt2hf.run import (
     dialect,
     dialect_text,
     draft,
+    evaluate,
     inspect,
+    look,
     plan,
     plan_back,
     prove,
+    speaker,
+    write_card,
 )
 from ckpt2hf.tensors import DType
-from ckpt2hf.verify import Level
+from ckpt2hf.tokenizers import AskedTokenizer, Policy
+from ckpt2hf.verify import Level, Measured, Sampling, Stop
 
 __all__ = [
     "REPORT",
+    "AskedTokenizer",
     "BackPlan",
     "BackReport",
     "BackRequest",
     "BackWriting",
+    "CardWords",
     "Checkpoint",
     "Ckpt2hfError",
     "DType",
     "Drafted",
+    "Evaluated",
+    "Evaluation",
     "Exactness",
     "Level",
+    "Measured",
     "Plan",
+    "Policy",
     "Progress",
     "Report",
     "Request",
+    "Sampling",
+    "Speaker",
+    "Speech",
+    "Spoken",
+    "Stop",
     "Understanding",
     "VerdictReport",
     "WeightFormat",
@@ -56,10 +77,14 @@ __all__ = [
     "dialect_text",
     "dialects",
     "draft",
+    "evaluate",
     "inspect",
+    "look",
     "open_checkpoint",
     "path_or_url",
     "plan",
     "plan_back",
     "prove",
+    "speaker",
+    "write_card",
 ]

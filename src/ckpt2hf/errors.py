@@ -5,6 +5,7 @@
     ├── NotFoundError      not-found  2   a path that is not there or cannot be opened
     ├── FactsError         facts      2   facts are missing, ambiguous or contradict each other
     ├── CheckpointError    checkpoint 1   the file cannot be read as a checkpoint
+    ├── TokenizerError     tokenizer  2   the tokenizer cannot be read, or is not this model's
     ├── MappingError       mapping    1   tensors without a rule, slots without a source
     ├── UnsupportedError   target     1   the model is understood, but no target can express it
     │   └── InexactError   inexact    2   it can be expressed, but not exactly, and nobody has allowed that
@@ -85,6 +86,13 @@ class CheckpointError(Ckpt2hfError):
     """The file is truncated, corrupt, hostile, or not a checkpoint at all."""
 
     code = "checkpoint"
+
+
+class TokenizerError(Ckpt2hfError):
+    """A tokenizer cannot be read, does not belong to the model, or is one of several."""
+
+    code = "tokenizer"
+    exit_code = 2
 
 
 class MappingError(Ckpt2hfError):

@@ -124,10 +124,13 @@ class Sources:
 
 
 @contextmanager
-def watched(source: Path) -> Iterator[Sources]:
-    """The files of one run, watched until the end of the body. A single file is hashed from the first moment."""
+def watched(source: Path, threads: int = 1) -> Iterator[Sources]:
+    """The files of one run, watched until the end of the body. A single file is hashed from the first moment.
+
+    A file is hashed by one thread; more than one helps where there are several large ones.
+    """
     stop = Event()
-    pool = ThreadPoolExecutor(1, thread_name_prefix="sha256")
+    pool = ThreadPoolExecutor(threads, thread_name_prefix="sha256")
     sources = Sources(pool, stop)
     try:
         if not is_remote(source) and os.path.isfile(source):  # noqa: PTH113 - unlike Path.is_file it never raises; reading says what is wrong

@@ -58,6 +58,14 @@ def test_the_proof_of_the_logits_says_what_to_install(
     assert not (tmp_path / "out").exists()
 
 
+def test_using_the_model_says_what_to_install(bare: Callable, finished: Path) -> None:
+    for words in (("generate", finished, "--ids", "5"), ("eval", finished, "--tokens", "ids.npy")):
+        done = bare(*words)
+        assert (done.code, done.out) == (2, "")
+        assert f"error[usage]: {words[0]} needs torch and transformers" in done.err
+        assert "pip install 'ckpt2hf[verify]'" in done.err
+
+
 def test_a_bug_of_ours_is_exit_70(cli: Callable, mini: Path, tmp_path: Path) -> None:
     (tmp_path / "broken").mkdir()
     (tmp_path / "broken" / "sitecustomize.py").write_text(

@@ -24,6 +24,7 @@ FILES = {
     "az_llm_mini_final.pt": MINI / "az_llm_mini_final.pt",
     "model.py": MINI / "model.py",
     "heldout.npy": MINI / "heldout.npy",
+    "tokenizer.json": MINI / "tokenizer.json",
     "az_llm_100m_final.pt": MINI / "az_llm_mini_final.pt",
     "out/ckpt.pt": GOLDEN / "nanogpt_bias" / "checkpoint.pt",
     "out/chargpt/model.pt": GOLDEN / "mingpt" / "checkpoint.pt",
@@ -113,7 +114,7 @@ def test_the_python_of_the_readme_runs(tmp_path: Path) -> None:
         [sys.executable, "-c", convert + use], cwd=tmp_path, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
-    assert done.stdout == "True bitwise\n"
+    assert done.stdout == "True algebraic\n"
 
 
 def test_the_tolerances_are_those_of_the_code() -> None:

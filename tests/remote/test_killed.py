@@ -85,6 +85,8 @@ def test_killed_at_any_request(s3: S3, trained: Callable[..., Path], tmp_path: P
     assert set(s3.keys()) == {
         f"out/{name}"
         for name in (
+            "README.md",
+            "SHA256SUMS",
             "config.json",
             "conversion.json",
             "generation_config.json",

@@ -15,6 +15,7 @@ from ckpt2hf.api import Level, Request, Writing, convert, inspect
 from ckpt2hf.errors import CheckpointError, NotFoundError, UnreachableError, UsageError
 from ckpt2hf.output import upload
 from ckpt2hf.remote import path_or_url
+from same_files import assert_same_files, files_of
 from support import FLAGS
 
 if TYPE_CHECKING:
@@ -83,9 +84,7 @@ def memory() -> Iterator[Any]:
 
 
 def same(out: Path, files: dict[str, bytes]) -> None:
-    here = {path.name: path.read_bytes() for path in out.iterdir() if path.name != "conversion.json"}
-    assert here == {name: data for name, data in files.items() if name != "conversion.json"}
-    assert "conversion.json" in files
+    assert_same_files(files, files_of(out))
 
 
 @pytest.mark.parametrize("name", ["mingpt", "nanogpt_bias", "az50_v2"])

@@ -15,6 +15,7 @@ from ckpt2hf.errors import CheckpointError, NotFoundError, OutputError, Unreacha
 from ckpt2hf.output import upload
 from ckpt2hf.remote import faults, fetched, path_or_url
 from ckpt2hf.remote import s3 as s3_module
+from same_files import assert_same_files, files_of
 from support import FLAGS
 
 if TYPE_CHECKING:
@@ -26,31 +27,10 @@ NANOGPT = {"dialect": "nanogpt", "facts": ("activation=gelu",)}
 CHANCE = 0.25
 
 
-def files_of(local: Path) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in local.iterdir()}
-
-
-def comparable(report: bytes) -> dict[str, Any]:
-    """A report without what tells a remote conversion from a local one."""
-    tree = json.loads(report)
-    for name in ("output", "created", "seconds", "peak_memory_bytes"):
-        tree.pop(name, None)
-    tree["source"].pop("path")
-    for file in tree["source"]["files"]:
-        assert (file.pop("sha256") is None) == (file.pop("etag") is not None)
-    return tree
-
-
 def assert_same(s3: S3, key: str, local: Path) -> None:
     """The directory at the key is the local one, byte by byte, and nothing is left over."""
-    here = files_of(local)
-    assert s3.keys(f"{key}/") == {f"{key}/{name}": len(data) for name, data in here.items()} | {
-        f"{key}/conversion.json": s3.keys()[f"{key}/conversion.json"]
-    }
-    for name, data in here.items():
-        if name != "conversion.json":
-            assert s3.get(f"{key}/{name}") == data
-    assert comparable(s3.get(f"{key}/conversion.json")) == comparable(here["conversion.json"])
+    there = {name.removeprefix(f"{key}/"): s3.get(name) for name in list(s3.keys(f"{key}/"))}
+    assert_same_files(there, files_of(local))
     assert not s3.unfinished()
 
 

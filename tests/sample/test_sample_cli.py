@@ -81,7 +81,7 @@ def test_wrong_words_are_refused_at_once(trained: Any, cli: Callable[..., Any]) 
     dtype = cli("plan", trained.six, "--sample", trained.ids, "--sample-dtype", "uint16")
     assert (dtype.returncode, "--sample-dtype is about .bin files only" in dtype.stderr) == (2, True)
     text = cli("plan", trained.six, "--sample", trained.text)
-    assert (text.returncode, "--sample-tokenizer path/to/tokenizer.json" in text.stderr) == (2, True)
+    assert (text.returncode, "--tokenizer FILE" in text.stderr) == (2, True)
 
 
 def test_who_is_asked_for_facts_is_told_about_samples(trained: Any, cli: Callable[..., Any]) -> None:

@@ -64,13 +64,13 @@ def test_every_word_is_checked(tmp_path: Path) -> None:
 
 def test_a_manifest_gives_each_checkpoint_its_sample(run_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (run_folder.parent / "all.toml").write_text(
-        'dialect = "nanogpt"\n[[checkpoint]]\npath = "run"\nsample = "ids.npy"\nsample_tokenizer = "t.json"\n',
+        'dialect = "nanogpt"\n[[checkpoint]]\npath = "run"\nsample = "ids.npy"\ntokenizer = "t.json"\n',
         encoding="utf-8",
     )
     monkeypatch.chdir(run_folder.parent)
     (job,) = gather(["all.toml"], Path("out")).jobs
     assert job.request.sample == Path("ids.npy")
-    assert job.request.sample_tokenizer == Path("t.json")
+    assert job.request.tokenizer.file == Path("t.json")
 
 
 def test_the_content_of_a_sample_is_part_of_the_job(run_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from ckpt2hf.api import Request, Writing, convert, plan, prove
+from ckpt2hf.api import AskedTokenizer, Request, Writing, convert, plan, prove
 from ckpt2hf.dialects.weighing import Standing
 from ckpt2hf.errors import FactsError
 from ckpt2hf.ir import plain
@@ -74,7 +74,7 @@ def test_the_example_as_text_with_the_tokenizer_beside_it(
     example: Path, judged: Callable, trained: Any, tmp_path: Path
 ) -> None:
     (tmp_path / "model.pt").write_bytes((example / "az_llm_mini_final.pt").read_bytes())
-    said = {"dialect": "az-course", "sample_tokenizer": example / "tokenizer.json"}
+    said = {"dialect": "az-course", "tokenizer": AskedTokenizer(path=example / "tokenizer.json")}
     judgement = judged(tmp_path / "model.pt", trained.text, **said)
     assert judgement.weighing.decided == {"attention_scale": "head_dim**-0.5"}
     assert judgement.weighing.tokenizer == example / "tokenizer.json"

@@ -12,6 +12,7 @@ from ckpt2hf.checkpoints import Found, above, belonging, is_settings, survey
 from ckpt2hf.report import SkippedReport
 from ckpt2hf.run import REPORT
 from ckpt2hf.run.patterns import Parts, Pattern, parts_of
+from ckpt2hf.tokenizers import is_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -183,7 +184,7 @@ class _Walk:
             path = folder.path / found.source if found.source else folder.path
             if str(path) not in self._paths:
                 self._paths.add(str(path))
-                side = [folder.path / name for name in belonging(found.source, names)]
+                side = [folder.path / name for name in names if is_name(name) or name in belonging(found.source, names)]
                 side += above(folder.path) if found.source is None else []
                 source = source_of(number, folder.parts, folder.path, found, side)
                 rank = (not found.sure, found.source in links, natural(source.parts))
@@ -194,7 +195,11 @@ class _Walk:
         """The checkpoints, each once: a file with several names is known by the plainest of them."""
         known: dict[Identity, Path] = {}
         for _, source in sorted(self._found, key=lambda item: item[0]):
-            mine = [(path, identity_of(path)) for path in source.files if not is_settings(path.name)]
+            mine = [
+                (path, identity_of(path))
+                for path in source.files
+                if not is_settings(path.name) and not is_name(path.name)
+            ]
             opened = next((identity for path, identity in mine if path == source.path), None)
             same = known.get(opened or (mine[0][1] if mine else None) or (-1, -1))
             if same is None:

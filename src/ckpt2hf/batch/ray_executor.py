@@ -268,7 +268,7 @@ def _folder(job: Job) -> str | None:
     """Where paths of a job start from; None if none does."""
     asked = job.request
     own = None if asked.dialect is None else own_file(asked.dialect)
-    paths = [asked.source, asked.sample, asked.sample_tokenizer, job.writing.out, job.writing.scratch, own]
+    paths = [asked.source, asked.sample, asked.tokenizer.file, job.writing.out, job.writing.scratch, own]
     local = any(path is not None and not is_remote(path) and not path.is_absolute() for path in paths)
     return str(Path.cwd()) if local or asked.reference else None
 

@@ -5,22 +5,21 @@ from __future__ import annotations
 import signal
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, TypeVar
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from ckpt2hf.cli import options as o
 from ckpt2hf.cli.console import show_json
 from ckpt2hf.cli.options import LevelName
+from ckpt2hf.cli.tokenizer_options import TokenizerWords, with_tokenizer
 from ckpt2hf.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
     from types import FrameType
 
     from ckpt2hf.batch import Batch, Gathered, Part
-
-T = TypeVar("T")
 
 Inputs = Annotated[
     list[str],
@@ -109,6 +108,7 @@ Metrics = Annotated[
 LogJson = Annotated[bool, typer.Option("--log-json", help="One JSON object per event on stderr.")]
 
 
+@with_tokenizer
 def batch(
     inputs: Inputs,
     *,
@@ -118,11 +118,15 @@ def batch(
     weights_key: o.WeightsKey = None,
     dtype: o.DTypeName = None,
     allow: o.Allow = None,
+    tokenizer: TokenizerWords,
     formats: Formats = None,
     max_shard_size: MaxShardSize = None,
     verify: Verify = None,
     python_5x: o.Python5x = None,
     allow_nonfinite: AllowNonfinite = False,
+    license_: o.License = None,
+    languages: o.Languages = None,
+    model_name: o.ModelName = None,
     force: Force = False,
     exclude: Exclude = None,
     dry_run: DryRun = False,
@@ -151,26 +155,31 @@ def batch(
     from ckpt2hf.run.settings import Settings
     from ckpt2hf.verify import Level
 
+    words = o.card(license_, languages, model_name)
     settings = Settings(
         dialect=dialect,
         facts=_facts(facts or ()),
         weights_key=weights_key,
-        dtype=_value("--dtype", units.number_type, dtype),
+        dtype=o.value("--dtype", units.number_type, dtype),
         allow=units.allowed(allow) if allow else None,
+        tokenizer=tokenizer.asked(),
         level=Level(verify.value) if verify else None,
         formats=o.formats(formats) if formats else None,
-        max_shard_bytes=_value("--max-shard-size", units.byte_count, max_shard_size),
+        max_shard_bytes=o.value("--max-shard-size", units.byte_count, max_shard_size),
         allow_nonfinite=allow_nonfinite or None,
+        license=words.license,
+        languages=words.languages,
+        model_name=words.model_name,
         python_5x=python_5x,
-        timeout=_value("--timeout", units.seconds, timeout),
+        timeout=o.value("--timeout", units.seconds, timeout),
         retries=retries,
     )
     said = Said(
         settings=settings,
         threads=threads,
         workers=workers,
-        memory=_value("--memory", units.byte_count, memory),
-        grace=_value("--grace", units.seconds, grace),
+        memory=o.value("--memory", units.byte_count, memory),
+        grace=o.value("--grace", units.seconds, grace),
     )
     part = parsed(shard)
     found = gather(inputs, out, said, tuple(exclude or ()))
@@ -185,7 +194,7 @@ def batch(
             observer=observer,
             part=part,
             force=force,
-            wait=_value("--wait", units.seconds, wait),
+            wait=o.value("--wait", units.seconds, wait),
             executor=executor_of(executor, found.options.workers),
             metrics=metrics,
             scratch=scratch,
@@ -263,13 +272,3 @@ def _facts(pairs: Sequence[str]) -> dict[str, str]:
     if wrong:
         raise UsageError(f"--set does not know {wrong[0]!r}", remedies=["--set heads=12"])
     return dict(pair.split("=", 1) for pair in pairs)
-
-
-def _value(flag: str, parse: Callable[[str], T], text: str | None) -> T | None:
-    """What follows a flag; None if nothing does. Raises UsageError."""
-    if text is None:
-        return None
-    try:
-        return parse(text)
-    except ValueError as error:
-        raise UsageError(f"{flag} does not know {text!r}", details=[str(error)]) from error

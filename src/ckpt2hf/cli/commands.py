@@ -12,16 +12,15 @@ from ckpt2hf.cli import backwards
 from ckpt2hf.cli import options as o
 from ckpt2hf.cli.batch import batch, report
 from ckpt2hf.cli.console import OUT, show_json
+from ckpt2hf.cli.convert import convert
 from ckpt2hf.cli.dialects import dialects_app
-from ckpt2hf.cli.options import LevelName
+from ckpt2hf.cli.directories import card, verify
+from ckpt2hf.cli.look import evaluate, generate
+from ckpt2hf.cli.tokenizer_options import TokenizerWords, with_tokenizer
 from ckpt2hf.errors import UsageError
-from ckpt2hf.sources import watched
 
 if TYPE_CHECKING:
     from ckpt2hf.api import Request
-
-FORMATS = "safetensors,bin"
-"""Every kind of weight file."""
 
 app = typer.Typer(
     name="ckpt2hf",
@@ -51,104 +50,14 @@ def _root(
     pass
 
 
-@app.command()
-def convert(
-    path: o.Source,
-    *,
-    out: o.Out,
-    dialect: o.DialectName = None,
-    facts: o.Facts = None,
-    weights_key: o.WeightsKey = None,
-    reference: o.Reference = None,
-    reference_args: o.ReferenceArgs = None,
-    sample: o.Sample = None,
-    sample_tokenizer: o.SampleTokenizer = None,
-    sample_dtype: o.SampleDType = None,
-    dtype: o.DTypeName = None,
-    allow: o.Allow = None,
-    formats: Annotated[str, typer.Option("--formats", help="Which weight files to write.")] = FORMATS,
-    max_shard_size: Annotated[
-        str | None, typer.Option("--max-shard-size", metavar="SIZE", help="Split above, e.g. 5GB.", show_default=False)
-    ] = None,
-    verify_: o.LevelOption = LevelName.LOGITS,
-    python_5x: o.Python5x = None,
-    force: Annotated[bool, typer.Option("--force", help="Replace an existing model directory, atomically.")] = False,
-    allow_nonfinite: Annotated[
-        bool, typer.Option("--allow-nonfinite", help="Convert weights that hold NaN or infinity.")
-    ] = False,
-    threads: o.Threads = 0,
-    scratch: o.Scratch = None,
-    to_dialect: o.ToDialect = None,
-    to_layout: o.ToLayout = None,
-    report_file: o.ReportFile = None,
-    as_json: o.Json = False,
-    quiet: o.Quiet = False,
-) -> None:
-    """Convert a checkpoint and prove the result. Nothing is left behind unless the proof holds."""
-    others = {
-        "--dialect": dialect,
-        "--weights-key": weights_key,
-        "--reference": reference,
-        "--reference-args": reference_args,
-        "--sample": sample,
-        "--sample-tokenizer": sample_tokenizer,
-        "--sample-dtype": sample_dtype,
-        "--dtype": dtype,
-        "--allow": allow,
-        "--formats": formats != FORMATS,
-        "--max-shard-size": max_shard_size,
-        "--scratch": scratch,
-    }
-    if back := backwards.request(path, to_dialect, to_layout, facts, others):
-        from ckpt2hf.api import BackWriting, Level
-
-        making = BackWriting(
-            out=out,
-            report=report_file,
-            level=Level(verify_.value),
-            force=force,
-            allow_nonfinite=allow_nonfinite,
-            workers=o.workers(threads),
-        )
-        if not backwards.convert(back, making, as_json=as_json, quiet=quiet):
-            raise typer.Exit(1)
-        return
-    if report_file:
-        raise UsageError("--report needs --to-dialect; a directory holds its own report, conversion.json")
-    with watched(path) as sources:  # hashing begins while everything else is still being imported
-        from ckpt2hf.api import Level, Writing, convert
-        from ckpt2hf.cli.progress import shown
-        from ckpt2hf.cli.show_report import show_report
-
-        text = (sample, sample_tokenizer, sample_dtype)
-        asked = o.request(path, dialect, facts, weights_key, (reference, reference_args), dtype, text, allow)
-        writing = Writing(
-            out=out,
-            formats=o.formats(formats),
-            max_shard_bytes=o.byte_count(max_shard_size),
-            level=Level(verify_.value),
-            force=force,
-            allow_nonfinite=allow_nonfinite,
-            python_5x=python_5x,
-            threads=threads,
-            scratch=scratch,
-        )
-        with shown(quiet=quiet or as_json) as progress:
-            report = convert(asked, writing, progress, sources)
-    if as_json:
-        show_json(report.as_json())
-    else:
-        show_report(report, quiet=quiet)
-    if not report.verdict.proved:
-        raise typer.Exit(1)
-
-
+app.command()(convert)
 app.command()(batch)
 app.command()(report)
 app.add_typer(dialects_app, name="dialects")
 
 
 @app.command()
+@with_tokenizer
 def plan(
     path: o.Source,
     *,
@@ -158,10 +67,10 @@ def plan(
     reference: o.Reference = None,
     reference_args: o.ReferenceArgs = None,
     sample: o.Sample = None,
-    sample_tokenizer: o.SampleTokenizer = None,
     sample_dtype: o.SampleDType = None,
     dtype: o.DTypeName = None,
     allow: o.Allow = None,
+    tokenizer: TokenizerWords,
     to_dialect: o.ToDialect = None,
     to_layout: o.ToLayout = None,
     as_json: o.Json = False,
@@ -173,10 +82,10 @@ def plan(
         "--reference": reference,
         "--reference-args": reference_args,
         "--sample": sample,
-        "--sample-tokenizer": sample_tokenizer,
         "--sample-dtype": sample_dtype,
         "--dtype": dtype,
         "--allow": allow,
+        "--tokenizer": tokenizer,
     }
     if back := backwards.request(path, to_dialect, to_layout, facts, others):
         backwards.plan(back, as_json=as_json)
@@ -185,8 +94,18 @@ def plan(
     from ckpt2hf.cli.progress import shown
     from ckpt2hf.cli.show_plan import plan_json, show_plan
 
-    text = (sample, sample_tokenizer, sample_dtype)
-    asked = o.request(path, dialect, facts, weights_key, (reference, reference_args), dtype, text, allow)
+    text = (sample, sample_dtype)
+    asked = o.request(
+        path,
+        dialect,
+        facts,
+        weights_key,
+        reference=(reference, reference_args),
+        dtype=dtype,
+        sample=text,
+        allow=allow,
+        tokenizer=tokenizer.asked(),
+    )
     with shown(quiet=as_json) as progress:
         made = plan(asked, progress)
     if as_json:
@@ -196,6 +115,7 @@ def plan(
 
 
 @app.command()
+@with_tokenizer
 def inspect(
     path: o.Source,
     *,
@@ -203,8 +123,8 @@ def inspect(
     facts: o.Facts = None,
     weights_key: o.WeightsKey = None,
     sample: o.Sample = None,
-    sample_tokenizer: o.SampleTokenizer = None,
     sample_dtype: o.SampleDType = None,
+    tokenizer: TokenizerWords,
     names: Annotated[bool, typer.Option("--names", help="List every tensor.")] = False,
     draft: o.Draft = None,
     force: Annotated[bool, typer.Option("--force", help="Replace an existing file with the draft.")] = False,
@@ -215,8 +135,8 @@ def inspect(
     from ckpt2hf.cli.progress import shown
     from ckpt2hf.cli.show_checkpoint import show_understanding, understanding_json
 
-    text = (sample, sample_tokenizer, sample_dtype)
-    asked = o.request(path, dialect, facts, weights_key, sample=text)
+    text = (sample, sample_dtype)
+    asked = o.request(path, dialect, facts, weights_key, sample=text, tokenizer=tokenizer.asked())
     if draft is not None:
         _draft(asked, draft, force=force, as_json=as_json)
         return
@@ -244,45 +164,7 @@ def _draft(asked: Request, out: Path, *, force: bool, as_json: bool) -> None:
         show_draft(drafted)
 
 
-@app.command()
-def verify(
-    directory: Annotated[Path, typer.Argument(metavar="DIR", help="A converted directory.", show_default=False)],
-    against: Annotated[
-        Path,
-        typer.Option(
-            "--against",
-            metavar="PATH",
-            help="The checkpoint it was made from.",
-            show_default=False,
-            parser=o.path_or_url,
-        ),
-    ],
-    *,
-    level: Annotated[LevelName, typer.Option("--level", help="How much is proved.")] = LevelName.LOGITS,
-    dialect: o.DialectName = None,
-    facts: o.Facts = None,
-    weights_key: o.WeightsKey = None,
-    reference: o.Reference = None,
-    reference_args: o.ReferenceArgs = None,
-    python_5x: o.Python5x = None,
-    allow: o.Allow = None,
-    threads: o.Threads = 0,
-    as_json: o.Json = False,
-    quiet: o.Quiet = False,
-) -> None:
-    """Prove an existing directory again. What you leave out is taken from its conversion.json."""
-    from ckpt2hf.api import Level, Writing, prove
-    from ckpt2hf.cli.progress import shown
-    from ckpt2hf.cli.show_report import show_verdict
-    from ckpt2hf.report import plain_tree
-
-    asked = o.request(against, dialect, facts, weights_key, (reference, reference_args), allow=allow)
-    with shown(quiet=quiet or as_json) as progress:
-        workers = Writing(out=directory, threads=threads).workers
-        verdict = prove(directory, asked, Level(level.value), threads=workers, python_5x=python_5x, progress=progress)
-    if as_json:
-        show_json(plain_tree(verdict))
-    else:
-        show_verdict(verdict, directory, quiet=quiet)
-    if not verdict.proved:
-        raise typer.Exit(1)
+app.command()(verify)
+app.command()(card)
+app.command()(generate)
+app.command("eval")(evaluate)

@@ -41,11 +41,17 @@ _GAP = re.compile(r" {2,}")
 
 def show_json(value: Any) -> None:  # noqa: ANN401 - any JSON tree
     """One JSON document on stdout."""
+    write(json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+
+
+def write(text: str) -> bool:
+    """This text on stdout, as it is and at once; false where nobody reads it any more."""
     try:
-        sys.stdout.write(json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+        sys.stdout.write(text)
         sys.stdout.flush()
     except BrokenPipeError:
         OUT.on_broken_pipe()
+    return not OUT.quiet
 
 
 def rows(pairs: Iterable[tuple[str, str, str]], stream: Console = OUT) -> None:

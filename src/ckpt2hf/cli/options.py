@@ -5,7 +5,7 @@ from __future__ import annotations
 import enum
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
@@ -13,7 +13,12 @@ from ckpt2hf.errors import UsageError
 from ckpt2hf.remote import path_or_url
 
 if TYPE_CHECKING:
-    from ckpt2hf.api import DType, Request, WeightFormat
+    from collections.abc import Callable
+
+    from ckpt2hf.api import AskedTokenizer, CardWords, DType, Request, WeightFormat
+
+G = TypeVar("G")
+T = TypeVar("T")
 
 
 class LevelName(enum.StrEnum):
@@ -132,15 +137,6 @@ Sample = Annotated[
         show_default=False,
     ),
 ]
-SampleTokenizer = Annotated[
-    Path | None,
-    typer.Option(
-        "--sample-tokenizer",
-        metavar="FILE",
-        help="The tokenizer.json for a sample of text; else the one beside the checkpoint.",
-        show_default=False,
-    ),
-]
 SampleDType = Annotated[
     str | None,
     typer.Option(
@@ -157,13 +153,30 @@ Python5x = Annotated[
         "--python-5x",
         metavar="PATH",
         envvar="CKPT2HF_PYTHON_5X",
-        help="An interpreter with transformers 5, which proves the classes that only it has.",
+        help="An interpreter with transformers 5, for the classes that only it has.",
         show_default=False,
     ),
 ]
 Allow = Annotated[
     list[AllowName] | None,
     typer.Option("--allow", help="What is not exact, but nearly: a final norm in a class that has none. Repeatable."),
+]
+License = Annotated[
+    str | None,
+    typer.Option(
+        "--license",
+        metavar="ID|NAME=LINK",
+        help="For the model card: a license id of the Hugging Face Hub, or name and address of another one.",
+        show_default=False,
+    ),
+]
+Languages = Annotated[
+    list[str] | None,
+    typer.Option("--language", metavar="CODE", help="For the model card: what it was trained on, e.g. az. Repeatable."),
+]
+ModelName = Annotated[
+    str | None,
+    typer.Option("--model-name", metavar="NAME", help="For the model card: what it is called.", show_default=False),
 ]
 LevelOption = Annotated[LevelName, typer.Option("--verify", help="How much is proved before anything is left behind.")]
 Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout instead of text.")]
@@ -178,19 +191,21 @@ def request(
     dialect: str | None,
     facts: list[str] | None,
     weights_key: str | None,
+    *,
     reference: tuple[str | None, list[str] | None] = (None, None),
     dtype: str | None = None,
-    sample: tuple[Path | None, Path | None, str | None] = (None, None, None),
+    sample: tuple[Path | None, str | None] = (None, None),
     allow: list[AllowName] | None = None,
+    tokenizer: AskedTokenizer | None = None,
 ) -> Request:
     """What the user asks for. Raises UsageError."""
-    from ckpt2hf.api import Request
+    from ckpt2hf.api import AskedTokenizer, Request
     from ckpt2hf.run import units
 
     code, args = reference
     if args and not code:
         raise UsageError("--reference-args needs --reference")
-    text, tokenizer, kind = sample
+    text, kind = sample
     if code and text:
         raise UsageError("--reference and --sample both decide what the file does not say", remedies=["one of them"])
     return Request(
@@ -203,9 +218,30 @@ def request(
         reference=code,
         reference_args=tuple(args or ()),
         sample=text,
-        sample_tokenizer=tokenizer,
         sample_dtype=kind,
+        tokenizer=tokenizer or AskedTokenizer(),
     )
+
+
+def card(license_: str | None, languages: list[str] | None, model_name: str | None) -> CardWords:
+    """What is said for the model card. Raises UsageError."""
+    from ckpt2hf.report.card import CardWords, languages_of, license_of, model_name_of
+
+    return CardWords(
+        license=value("--license", license_of, license_),
+        languages=value("--language", languages_of, languages or None),
+        model_name=value("--model-name", model_name_of, model_name),
+    )
+
+
+def value(flag: str, parse: Callable[[G], T], given: G | None) -> T | None:
+    """What follows a flag; None if nothing does. Raises UsageError."""
+    if given is None:
+        return None
+    try:
+        return parse(given)
+    except ValueError as error:
+        raise UsageError(f"{flag} does not know {given!r}", details=[str(error)]) from error
 
 
 def _dtype(name: str | None) -> DType | None:

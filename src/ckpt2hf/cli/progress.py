@@ -5,7 +5,16 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from rich.progress import BarColumn, DownloadColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    Progress,
+    ProgressColumn,
+    SpinnerColumn,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+)
 from rich.text import Text
 
 from ckpt2hf.cli.console import ERR
@@ -22,6 +31,14 @@ class _Bytes(DownloadColumn):
     def render(self, task: Task) -> Text:
         """Nothing while the total is unknown."""
         return Text() if task.total is None else super().render(task)
+
+
+class _Tokens(ProgressColumn):
+    """How many tokens are done, and how many are left to do."""
+
+    def render(self, task: Task) -> Text:
+        """Nothing while the total is unknown."""
+        return Text() if task.total is None else Text(f"{task.completed:,.0f} of {task.total:,.0f} tokens", "green")
 
 
 class Bar:
@@ -57,8 +74,8 @@ class Lines:
 
 
 @contextmanager
-def shown(*, quiet: bool) -> Iterator[Bar | Lines | None]:
-    """Who to tell about progress; None when quiet."""
+def shown(*, quiet: bool, tokens: bool = False) -> Iterator[Bar | Lines | None]:
+    """Who to tell about progress, in bytes or in tokens; None when quiet."""
     if quiet:
         yield None
     elif not ERR.is_terminal:
@@ -68,7 +85,7 @@ def shown(*, quiet: bool) -> Iterator[Bar | Lines | None]:
             SpinnerColumn(),
             TextColumn("{task.description}"),
             BarColumn(bar_width=24),
-            _Bytes(),
+            _Tokens() if tokens else _Bytes(),
             TimeElapsedColumn(),
         )
         with Progress(*columns, console=ERR, transient=True) as bar:

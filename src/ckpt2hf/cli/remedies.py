@@ -12,8 +12,11 @@ if TYPE_CHECKING:
 
 _ONCE = frozenset(
     {"--dialect", "--weights-key", "--reference", "--dtype", "--formats", "--max-shard-size", "--verify", "--level"}
-    | {"--sample", "--sample-tokenizer", "--sample-dtype", "--python-5x", "--allow", "--draft"}
-    | {"--to-dialect", "--to-layout"}
+    | {"--sample", "--sample-dtype", "--python-5x", "--allow", "--draft"}
+    | {"--tokenizer", "--tokenizer-policy", "--tokenizer-pattern"}
+    | {"--to-dialect", "--to-layout", "--eos-token", "--bos-token", "--pad-token", "--unk-token"}
+    | {"--text", "--tokens", "--tokens-dtype", "--context", "--stride", "--max-tokens"}
+    | {"--temperature", "--top-k", "--top-p", "--max-new-tokens"}
 )
 """Options that are given at most once: a new value takes the place of the old one."""
 _SWITCHES = frozenset({"--force", "--allow-nonfinite"})

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 from ckpt2hf.cli.console import ERR, OUT, rows
 from ckpt2hf.cli.show_plan import folded_tensors
-from ckpt2hf.cli.show_report import EXACTNESS, fact_rows, show_verdict
+from ckpt2hf.cli.show_report import fact_rows, show_verdict
 from ckpt2hf.ir import plain
 from ckpt2hf.naming import collapse
 from ckpt2hf.report import back_facts, plain_tree, rewrite_reports, tensor_reports
-from ckpt2hf.report.wording import size
+from ckpt2hf.report.wording import EXACTNESS, size
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

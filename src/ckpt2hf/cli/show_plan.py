@@ -5,9 +5,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from ckpt2hf.cli.console import OUT, rows
-from ckpt2hf.cli.show_report import evidence_rows, fact_rows
+from ckpt2hf.cli.show_report import evidence_rows, fact_rows, tokenizer_rows
 from ckpt2hf.naming import collapse, stem
-from ckpt2hf.report import dialect_report, evidence_report, fact_reports, plain_tree, rewrite_reports, tensor_reports
+from ckpt2hf.report import (
+    dialect_report,
+    evidence_report,
+    fact_reports,
+    plain_tree,
+    rewrite_reports,
+    tensor_reports,
+    tokenizer_report,
+)
 from ckpt2hf.report.wording import size
 
 if TYPE_CHECKING:
@@ -38,6 +46,7 @@ def _decisions(plan: Plan) -> Iterator[tuple[str, str, str]]:
         yield "rewrites" if k == 0 else "", f"{made.id} ({made.exactness})", ""
         yield "", made.why, "dim"
     yield "target", f"{plan.target.hf_class}, {size(plan.nbytes)} a weight file, {plan.exactness.value}", ""
+    yield from tokenizer_rows(tokenizer_report(plan.tokenizer) if plan.tokenizer else None)
     for note in plan.notes:
         yield "note", note, "yellow"
 
@@ -77,6 +86,7 @@ def plan_json(plan: Plan) -> dict[str, Any]:
             "rewrites": rewrite_reports(plan),
             "exactness": plan.exactness,
             "config": dict(plan.config),
+            "tokenizer": tokenizer_report(plan.tokenizer) if plan.tokenizer else None,
             "tensors": tensor_reports(plan),
             "ties": dict(plan.assignment.ties),
             "left_out": dict(plan.assignment.drops),

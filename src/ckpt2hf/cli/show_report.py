@@ -8,8 +8,9 @@ from rich.text import Text
 
 from ckpt2hf.cli.console import ERR, OUT, rows
 from ckpt2hf.ir import written
+from ckpt2hf.output import SUMS
 from ckpt2hf.report import evidence_lines
-from ckpt2hf.report.wording import size
+from ckpt2hf.report.wording import EXACTNESS, reasons_left_out, size
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -17,16 +18,9 @@ if TYPE_CHECKING:
 
     from ckpt2hf.report import Report, VerdictReport
     from ckpt2hf.report.evidence import EvidenceReport
-    from ckpt2hf.report.report import FactReport
+    from ckpt2hf.report.report import CheckReport, FactReport, TokenizerReport
 
 _SHOWN_ORIGINS = {"dialect", "user", "metadata", "reference", "sample", "side file", "module"}
-EXACTNESS = {
-    "bitwise": "numbers were only moved; moving them back gives every bit of the source",
-    "algebraic": "an identity was applied; equal in real arithmetic, rounded once",
-    "numerically equal": "not exact: a final norm became a block of its own; logits agree to 2e-5 of their spread",
-    "rounded": "every weight rounded to {dtype}, as asked",
-}
-"""What each word means, for people."""
 
 
 def show_report(report: Report, *, quiet: bool) -> None:
@@ -36,10 +30,14 @@ def show_report(report: Report, *, quiet: bool) -> None:
     for finding in report.health:
         rows([(finding.severity, f"[{finding.code}] {finding.message}", "yellow")], ERR)
         rows([("", ", ".join(finding.names), "")], ERR)
+    warned = report.tokenizer.checks if report.tokenizer and report.tokenizer.policy == "warn" else ()
+    show_checks(warned, quiet=quiet, failed=("WARN", "yellow"))
     show_verdict(report.verdict, report.output, quiet=quiet)
     if report.verdict.proved and not quiet:
         OUT.print()
         rows([("use it", _use(str(report.output)), "")])
+        if report.tokenizer and "://" not in str(report.output):
+            rows([("", f"AutoTokenizer.from_pretrained({str(report.output)!r})", "")])
     if not report.verdict.proved:
         ERR.print(f"nothing was written to {report.output}", markup=False)
 
@@ -55,6 +53,18 @@ def fact_rows(label: str, facts: Iterable[FactReport]) -> Iterator[tuple[str, st
     """A table of facts: field, value, where it comes from; without what every model of the family has."""
     for k, fact in enumerate(fact for fact in facts if fact.origin != "family"):
         yield label if k == 0 else "", f"{fact.field:18}  {written(fact.value):15}  {fact.origin}: {fact.where}", ""
+
+
+def tokenizer_rows(tokenizer: TokenizerReport | None) -> Iterator[tuple[str, str, str]]:
+    """What ids are made with."""
+    if tokenizer is None:
+        yield "tokenizer", "none: nothing that is known lies beside the checkpoint (--tokenizer FILE)", "dim"
+        return
+    yield "tokenizer", f"{', '.join(file.name for file in tokenizer.files)}  ({tokenizer.format})", ""
+    for each in tokenizer.specials:
+        yield "", f"{each.role:4} {each.token!r} ({each.id}), by {each.origin}", ""
+    for note in tokenizer.notes:
+        yield "", note, "yellow"
 
 
 def evidence_rows(evidence: EvidenceReport | None) -> Iterator[tuple[str, str, str]]:
@@ -80,11 +90,9 @@ def _summary(report: Report) -> Iterator[tuple[str, str, str]]:
     for k, made in enumerate(report.rewrites):
         yield "rewrites" if k == 0 else "", f"{made.id} ({made.exactness})", ""
     if report.left_out:
-        reasons: dict[str, int] = {}
-        for left in report.left_out:
-            key = left.why if not left.why.startswith(("shares", "equal")) else "second name of a tied tensor"
-            reasons[key] = reasons.get(key, 0) + 1
+        reasons = reasons_left_out(report.left_out)
         yield "left out", ", ".join(f"{count} x {why}" for why, count in reasons.items()), ""
+    yield from tokenizer_rows(report.tokenizer)
     for note in report.notes:
         yield "note", note, "yellow"
     meaning = EXACTNESS.get(report.exactness, "").format(dtype=report.dtype)
@@ -93,15 +101,37 @@ def _summary(report: Report) -> Iterator[tuple[str, str, str]]:
         yield "files" if k == 0 else "", f"{file.name}  {size(file.bytes)}", ""
 
 
+def show_look(verdict: VerdictReport, directory: Path | str, *, quiet: bool) -> None:
+    """Every check, and in plain words what they do not show."""
+    show_checks(verdict.checks, quiet=quiet)
+    if not verdict.proved:
+        ERR.print(Text.assemble(("error[verify]", "bold red"), f": {directory} is not as it should be"))
+    elif not quiet:
+        summed = any(check.name == SUMS for check in verdict.checks)
+        rows([("intact" if summed else "readable", f"{directory}", "bold green")])
+        rows([("unproved", line, "yellow") for line in _unproved(summed=summed)])
+
+
+def _unproved(*, summed: bool) -> Iterator[str]:
+    if not summed:
+        yield f"that no file has changed: there is no {SUMS}"
+    yield "that it computes what a checkpoint computes: --against PATH proves that"
+
+
 def show_verdict(verdict: VerdictReport, directory: Path | str, *, quiet: bool) -> None:
     """Every check, then the verdict; only what failed when quiet."""
-    for check in verdict.checks:
-        if not check.passed:
-            rows([("FAIL", f"{check.name}: {check.summary}", "red")], ERR)
-        elif not quiet:
-            rows([("ok", f"{check.name}: {check.summary}", "")])
+    show_checks(verdict.checks, quiet=quiet)
     if verdict.proved and not quiet:
         rows([("proved", f"{directory}  (level {verdict.level})", "bold green")])
     elif not verdict.proved:
         head = ("error[verify]", "bold red")
         ERR.print(Text.assemble(head, f": {directory} is not proved (level {verdict.level})"))
+
+
+def show_checks(checks: Iterable[CheckReport], *, quiet: bool, failed: tuple[str, str] = ("FAIL", "red")) -> None:
+    """Every check; only what failed when quiet."""
+    for check in checks:
+        if not check.passed:
+            rows([(failed[0], f"{check.name}: {check.summary}", failed[1])], ERR)
+        elif not quiet:
+            rows([("ok", f"{check.name}: {check.summary}", "")])

@@ -14,7 +14,7 @@ from ckpt2hf.ir import FIELDS, parse_field
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-TOKEN_IDS = ("bos_token_id", "eos_token_id")
+TOKEN_IDS = ("bos_token_id", "eos_token_id", "pad_token_id")
 """Words of `--set` that are not part of the function."""
 
 

@@ -21,7 +21,13 @@ def write_whole(path: Path, text: str, partial: Path) -> None:
     Until it is on the disk its text lies under the name `partial`, which the next attempt uses again; two processes
     that do so at the same time take turns.
     """
-    with explained(path), _alone_in(partial.parent):
+    with alone_in(partial.parent):
+        replace_whole(path, text, partial)
+
+
+def replace_whole(path: Path, text: str, partial: Path) -> None:
+    """The same, for who holds the lock of the partial file's directory already. Raises OutputError."""
+    with explained(path):
         # A file name that is no text holds what UTF-8 cannot say; JSON can, just so.
         with partial.open("w", encoding="utf-8", errors="backslashreplace") as file:
             file.write(text)
@@ -32,9 +38,10 @@ def write_whole(path: Path, text: str, partial: Path) -> None:
 
 
 @contextmanager
-def _alone_in(directory: Path) -> Iterator[None]:
-    """Holds the lock of a directory, if its file system knows locks. Raises OSError."""
-    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+def alone_in(directory: Path) -> Iterator[None]:
+    """Holds the lock of a directory, if its file system knows locks. Raises OutputError."""
+    with explained(directory):
+        descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
     try:
         with suppress(OSError):
             fcntl.flock(descriptor, fcntl.LOCK_EX)

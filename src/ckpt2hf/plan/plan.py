@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from ckpt2hf.rewrites import Exactness
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from ckpt2hf.targets import Target
     from ckpt2hf.targets.settings import Said
     from ckpt2hf.tensors import DType, Readable
+    from ckpt2hf.tokenizers import Tokenizer, TokenizerSource
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,7 +30,11 @@ class PlanOptions:
     dtype: DType | None = None
     """Round (or widen) every weight to this type; None keeps each as it is."""
     token_ids: Mapping[str, int | None] | None = None
-    """`bos_token_id`, `eos_token_id`, as far as somebody said."""
+    """`bos_token_id`, `eos_token_id` and `pad_token_id`, as far as somebody said."""
+    tokenizer: TokenizerSource | None = None
+    """What the training run encoded text with, where it is known."""
+    tokens: Mapping[str, str | None] = field(default_factory=dict)
+    """The user's special tokens: role -> token, None for a role that none shall have."""
     allow: tuple[Exactness, ...] = ()
     """Degrees of exactness that are only for those who ask for them."""
 
@@ -102,6 +107,8 @@ class Plan(Way):
     target: Target
     config: Mapping[str, Any]
     generation_config: Mapping[str, Any]
+    tokenizer: Tokenizer | None
+    """What the directory gets besides; None where it gets none."""
 
     @property
     def read_as(self) -> str:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from ckpt2hf.dialects import stated_at
-from ckpt2hf.errors import Ckpt2hfError, FactsError, InexactError, UnsupportedError
+from ckpt2hf.dialects import TOKEN_IDS, stated_at
+from ckpt2hf.errors import Ckpt2hfError, FactsError, InexactError, UnsupportedError, UsageError
 from ckpt2hf.naming import assign, link, to_names, to_slots
 from ckpt2hf.ops import Mosaic
 from ckpt2hf.plan.plan import Plan, PlanOptions
 from ckpt2hf.rewrites import REWRITES, Cast, Exactness
 from ckpt2hf.targets import target as target_named
+from ckpt2hf.tokenizers import fitted
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from ckpt2hf.rewrites import Rewritten
     from ckpt2hf.targets import Target
     from ckpt2hf.tensors import Readable
+    from ckpt2hf.tokenizers import Tokenizer
 
 
 def make_plan(checkpoint: Checkpoint, candidate: Candidate, options: PlanOptions) -> Plan:
@@ -46,6 +48,9 @@ def make_plan(checkpoint: Checkpoint, candidate: Candidate, options: PlanOptions
         wanted = options.dtype
         tensors = {name: t if t.meta.dtype is wanted else Cast(t, wanted) for name, t in tensors.items()}
     token_ids, notes = _token_ids(options.token_ids or {}, final_spec.vocab)
+    tokenizer = _tokenizer(options, final_spec, token_ids)
+    if tokenizer:
+        token_ids = tokenizer.token_ids
     notes += [problem.message for problem in target.restrictions(final_spec)]
     return Plan(
         checkpoint=checkpoint,
@@ -60,6 +65,7 @@ def make_plan(checkpoint: Checkpoint, candidate: Candidate, options: PlanOptions
         tensors=tensors,
         config=_config(target, final_spec, tensors, token_ids),
         generation_config=token_ids,
+        tokenizer=tokenizer,
         dtype=options.dtype,
         notes=(*([note] if (note := candidate.fit.layout.note) else []), *notes),
     )
@@ -134,11 +140,24 @@ def _config(
     }
 
 
+def _tokenizer(options: PlanOptions, spec: ModelSpec, token_ids: Mapping[str, int | None]) -> Tokenizer | None:
+    """The tokenizer that fits. Raises TokenizerError where it does not, UsageError for tokens of none."""
+    if options.tokenizer is None:
+        if options.tokens:
+            role = next(iter(options.tokens))
+            raise UsageError(
+                f"--{role}-token names a token, and there is no tokenizer",
+                remedies=["--tokenizer FILE", f"--set {role}_token_id=ID"],
+            )
+        return None
+    return fitted(options.tokenizer, rows=spec.vocab, context=spec.context, said=options.tokens, ids=token_ids)
+
+
 def _token_ids(said: Mapping[str, int | None], vocab: int) -> tuple[dict[str, int | None], list[str]]:
     """Start and end tokens, null when unknown: the default of 50256 lies outside most home-made vocabularies."""
     ids: dict[str, int | None] = {"bos_token_id": None, "eos_token_id": None}
     notes = []
-    for name in ids:
+    for name in TOKEN_IDS:
         value = said.get(name)
         if value is not None and not 0 <= value < vocab:
             notes.append(f"{name} {value} lies outside the vocabulary of {vocab} and was left out")

@@ -9,10 +9,13 @@ from ckpt2hf.report.build import (
     fact_reports,
     rewrite_reports,
     tensor_reports,
+    tokenizer_report,
     verdict_report,
     versions,
 )
+from ckpt2hf.report.card import CardWords, model_card
 from ckpt2hf.report.evidence import evidence_lines, evidence_report
+from ckpt2hf.report.read import read_report
 from ckpt2hf.report.report import Report, VerdictReport, plain_tree
 
 __all__ = [
@@ -21,6 +24,7 @@ __all__ = [
     "BackOutcome",
     "BackReport",
     "BatchReport",
+    "CardWords",
     "JobReport",
     "Outcome",
     "ReasonReport",
@@ -35,9 +39,12 @@ __all__ = [
     "evidence_lines",
     "evidence_report",
     "fact_reports",
+    "model_card",
     "plain_tree",
+    "read_report",
     "rewrite_reports",
     "tensor_reports",
+    "tokenizer_report",
     "verdict_report",
     "versions",
 ]

@@ -23,18 +23,22 @@ from ckpt2hf.report.report import (
     Report,
     RewriteReport,
     SourceReport,
+    SpecialReport,
     TensorReport,
+    TokenizerReport,
     VerdictReport,
 )
+from ckpt2hf.tokenizers import Policy
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
     from pathlib import Path
 
     from ckpt2hf.dialects import Candidate, Fact
     from ckpt2hf.output import WrittenWeights
     from ckpt2hf.plan import Plan, Way
-    from ckpt2hf.verify import Finding, Verdict
+    from ckpt2hf.tokenizers import Tokenizer
+    from ckpt2hf.verify import Check, Finding, Verdict
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,6 +51,8 @@ class Outcome:
     """Why each source tensor that is not written may be left out."""
     findings: tuple[Finding, ...]
     verdict: Verdict
+    tokenizer_checks: tuple[Check, ...]
+    policy: Policy
     digests: Mapping[Path, str]
     """SHA-256 of every local source file."""
     etags: Mapping[Path, str]
@@ -75,6 +81,9 @@ def build_report(plan: Plan, outcome: Outcome) -> Report:
         tensors=tensor_reports(plan),
         left_out=tuple(LeftOutReport(name, why) for name, why in outcome.left_out.items()),
         notes=plan.notes,
+        tokenizer=tokenizer_report(plan.tokenizer, outcome.tokenizer_checks, outcome.policy, outcome.digests)
+        if plan.tokenizer
+        else None,
         health=tuple(FindingReport(f.severity.value, f.code, f.message, f.names) for f in outcome.findings),
         output=str(outcome.out),
         formats=tuple(dict.fromkeys(path.suffix.removeprefix(".") for path in written.files if path.suffix != ".json")),
@@ -89,7 +98,7 @@ def build_report(plan: Plan, outcome: Outcome) -> Report:
 def versions() -> dict[str, str]:
     """Every program whose version matters to what was written or proved."""
     found = {"ckpt2hf": __version__, "python": platform.python_version()}
-    for package in ("numpy", "torch", "transformers"):
+    for package in ("numpy", "tokenizers", "torch", "transformers"):
         try:
             found[package] = metadata.version(package)
         except metadata.PackageNotFoundError:
@@ -168,5 +177,28 @@ def rewrite_reports(plan: Way) -> tuple[RewriteReport, ...]:
 
 def verdict_report(verdict: Verdict) -> VerdictReport:
     """The outcome of verification."""
-    checks = tuple(CheckReport(c.name, c.passed, c.summary, dict(c.numbers)) for c in verdict.checks)
-    return VerdictReport(verdict.level, verdict.proved, checks)
+    return VerdictReport(verdict.level, verdict.proved, _check_reports(verdict.checks))
+
+
+def _check_reports(checks: Iterable[Check]) -> tuple[CheckReport, ...]:
+    return tuple(CheckReport(c.name, c.passed, c.summary, dict(c.numbers)) for c in checks)
+
+
+def tokenizer_report(
+    tokenizer: Tokenizer,
+    checks: Iterable[Check] = (),
+    policy: Policy = Policy.FAIL,
+    digests: Mapping[Path, str] | None = None,
+) -> TokenizerReport:
+    """The tokenizer; its files by their names, because they may lie anywhere."""
+    known = digests or {}
+    source = tokenizer.source
+    return TokenizerReport(
+        format=source.format,
+        files=tuple(FileReport(p.name, p.stat().st_size, known.get(p)) for p in source.files),
+        original=source.original.library,
+        specials=tuple(SpecialReport(each.role, each.token, each.id, each.origin) for each in tokenizer.specials),
+        checks=_check_reports(checks),
+        policy=policy.value,
+        notes=tokenizer.notes,
+    )

@@ -11,7 +11,7 @@ from typing import Any
 from ckpt2hf.remote import RemotePath
 from ckpt2hf.report.evidence import EvidenceReport  # noqa: TC001 - a field's type, like those below
 
-SCHEMA = 1
+SCHEMA = 2
 """Version of the tree; it grows with every change that a reader could trip over."""
 PASSING = frozenset({"created", "seconds", "peak_memory_bytes"})
 """Fields about one run rather than its result: shown, but not written to `conversion.json`."""
@@ -153,11 +153,50 @@ class CheckReport:
 
 
 @dataclass(frozen=True, slots=True)
+class SpecialReport:
+    """A token with a task."""
+
+    role: str
+    """`bos`, `eos`, `pad` or `unk`."""
+    token: str
+    """Its text."""
+    id: int
+    """Its number."""
+    origin: str
+    """Who says so: an option, a file, or its name."""
+
+
+@dataclass(frozen=True, slots=True)
+class TokenizerReport:
+    """The tokenizer, and how it compares with the encoder of the training run."""
+
+    format: str
+    """What it was read from, in words."""
+    files: tuple[FileReport, ...]
+    """The files it was read from, the one that names it first."""
+    original: str
+    """The library it was compared with, and its version."""
+    specials: tuple[SpecialReport, ...]
+    """Tokens with a task."""
+    checks: tuple[CheckReport, ...]
+    """What was compared; also in the verdict, unless the policy is `warn`."""
+    policy: str
+    """`fail`: the directory is not left behind unless every check holds; `warn`: it is."""
+    notes: tuple[str, ...]
+    """What else a person should know."""
+
+    @property
+    def proved(self) -> bool:
+        """Whether every check passed."""
+        return all(check.passed for check in self.checks)
+
+
+@dataclass(frozen=True, slots=True)
 class VerdictReport:
     """The outcome of verification."""
 
     level: str
-    """`structure`, `bytes` or `logits`."""
+    """`structure`, `bytes` or `logits`; `directory` where nothing was compared with the source."""
     proved: bool
     """Whether every check passed."""
     checks: tuple[CheckReport, ...]
@@ -198,6 +237,8 @@ class Report:
     """Source tensors that were not written."""
     notes: tuple[str, ...]
     """What else a person should know."""
+    tokenizer: TokenizerReport | None
+    """What ids are made with; null where the directory has no tokenizer."""
     health: tuple[FindingReport, ...]
     """What is suspicious about the weights themselves."""
     output: str

@@ -3,6 +3,12 @@
 from __future__ import annotations
 
 import re
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from ckpt2hf.report.report import LeftOutReport
 
 _STEP = 1000
 """The ratio of two neighbouring units."""
@@ -12,6 +18,13 @@ _MINUTE, _HOUR, _DAY = 60, 3600, 86_400
 # Control characters, and those that are invisible or turn the text around them: a name could pass for another one.
 _HIDDEN = re.compile(r"[\x00-\x1f\x7f-\x9f\xad\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ud800-\udfff]")
 _DIGITS = re.compile(r"(\d{1,18})")
+EXACTNESS = {
+    "bitwise": "numbers were only moved; moving them back gives every bit of the source",
+    "algebraic": "an identity was applied; equal in real arithmetic, rounded once",
+    "numerically equal": "not exact: a final norm became a block of its own; logits agree to 2e-5 of their spread",
+    "rounded": "every weight rounded to {dtype}, as asked",
+}
+"""What each degree of exactness means, for people."""
 
 
 def size(nbytes: float) -> str:
@@ -54,6 +67,15 @@ def moment(iso: str) -> str:
 def counted(number: int, thing: str) -> str:
     """`1 checkpoint`, `1,000 checkpoints`."""
     return f"{number:,} {thing}{'' if number == 1 else 's'}"
+
+
+def reasons_left_out(left_out: Iterable[LeftOutReport]) -> dict[str, int]:
+    """Why tensors were not written, and how many for each reason; which twin a tied one has makes no difference."""
+    reasons: dict[str, int] = {}
+    for left in left_out:
+        why = "second name of a tied tensor" if left.why.startswith(("shares", "equal")) else left.why
+        reasons[why] = reasons.get(why, 0) + 1
+    return reasons
 
 
 def visible(text: str) -> str:

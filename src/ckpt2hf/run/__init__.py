@@ -1,11 +1,14 @@
 """One checkpoint through the pipeline."""
 
 from ckpt2hf.run.backwards import BackRequest, BackWriting, convert_back, plan_back
+from ckpt2hf.run.card import write_card
 from ckpt2hf.run.convert import REPORT, convert
 from ckpt2hf.run.dialect_file import dialect, dialect_text
 from ckpt2hf.run.drafting import Drafted, draft
+from ckpt2hf.run.evaluate import Evaluated, Evaluation, evaluate
+from ckpt2hf.run.generate import Speaker, Speech, Spoken, speaker
 from ckpt2hf.run.needs import Needs, needs, too_large
-from ckpt2hf.run.prove import prove
+from ckpt2hf.run.prove import look, prove
 from ckpt2hf.run.request import Progress, Request, Silence, Writing
 from ckpt2hf.run.understand import Understanding, inspect, plan
 
@@ -14,10 +17,15 @@ __all__ = [
     "BackRequest",
     "BackWriting",
     "Drafted",
+    "Evaluated",
+    "Evaluation",
     "Needs",
     "Progress",
     "Request",
     "Silence",
+    "Speaker",
+    "Speech",
+    "Spoken",
     "Understanding",
     "Writing",
     "convert",
@@ -25,10 +33,14 @@ __all__ = [
     "dialect",
     "dialect_text",
     "draft",
+    "evaluate",
     "inspect",
+    "look",
     "needs",
     "plan",
     "plan_back",
     "prove",
+    "speaker",
     "too_large",
+    "write_card",
 ]

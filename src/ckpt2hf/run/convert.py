@@ -8,18 +8,29 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from ckpt2hf.errors import UsageError
-from ckpt2hf.output import WeightOptions, new_directory, uploaded_directory, write_json, write_weights
+from ckpt2hf.output import (
+    WeightOptions,
+    explained,
+    new_directory,
+    uploaded_directory,
+    write_json,
+    write_sums,
+    write_weights,
+)
 from ckpt2hf.remote import is_remote
-from ckpt2hf.report import Outcome, build_report
+from ckpt2hf.report import Outcome, build_report, model_card
 from ckpt2hf.run import units
 from ckpt2hf.run.fetch import fetch
 from ckpt2hf.run.needs import needs, require_memory
+from ckpt2hf.run.proof import policy, proof
 from ckpt2hf.run.request import Silence
+from ckpt2hf.run.settings_file import beside
 from ckpt2hf.run.suspicions import suspicions
 from ckpt2hf.run.understand import plan as make_plan
 from ckpt2hf.run.understand import settled
 from ckpt2hf.sources import watched
-from ckpt2hf.verify import Level, prove_left_out, require, require_interpreter, verify, warm_up
+from ckpt2hf.tokenizers import tables
+from ckpt2hf.verify import Level, prove_left_out, require, require_interpreter, warm_up
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -31,9 +42,12 @@ if TYPE_CHECKING:
     from ckpt2hf.run.needs import Needs
     from ckpt2hf.run.request import Progress, Request, Writing
     from ckpt2hf.sources import Sources
+    from ckpt2hf.tokenizers import Tokenizer
 
 REPORT = "conversion.json"
 """The report's name in the output directory."""
+CARD = "README.md"
+"""The model card's."""
 
 
 class _Unproved(Exception):  # noqa: N818 - not an error: it carries a negative verdict out of the directory being made
@@ -81,7 +95,7 @@ def convert(
                 _refuse_overlap(request.source, writing.out)
                 if writing.level is Level.LOGITS:
                     require_interpreter(plan.target, writing.python_5x)
-                watch.watch(plan.checkpoint.files)
+                watch.watch((*plan.checkpoint.files, *(plan.tokenizer.source.files if plan.tokenizer else ())))
             if admit is None:
                 require_memory(needs(plan, writing))
             else:
@@ -92,7 +106,8 @@ def convert(
                 if is_remote(request.source):
                     with job.clock("fetch"):
                         fetch(plan, job.progress)
-                return _fill(partial, plan, watch, job)
+                with watched(partial, writing.workers) as made:
+                    return _fill(partial, plan, watch, made, job)
     except _Unproved as unproved:
         return unproved.report
 
@@ -123,9 +138,9 @@ def _directory(job: _Job) -> AbstractContextManager[Path]:
     return new_directory(out, force=force)
 
 
-def _fill(directory: Path, plan: Plan, sources: Sources, job: _Job) -> Report:
-    """Write, examine and prove the directory. Raises _Unproved when the proof fails."""
-    writing = job.writing
+def _fill(directory: Path, plan: Plan, sources: Sources, made: Sources, job: _Job) -> Report:
+    """Write, examine and prove the directory, hashing meanwhile. Raises _Unproved when the proof fails."""
+    writing, request = job.writing, settled(job.request)
     left_out = prove_left_out(plan)
     with job.clock("write"):
         job.progress.phase("write", plan.nbytes)
@@ -135,17 +150,21 @@ def _fill(directory: Path, plan: Plan, sources: Sources, job: _Job) -> Report:
         written = write_weights(plan.tensors, directory, options, job.progress.advance)
         write_json(directory / "config.json", dict(plan.config))
         write_json(directory / "generation_config.json", dict(plan.generation_config))
+        if plan.tokenizer:
+            for name, table in tables(plan.tokenizer).items():
+                write_json(directory / name, table)
+    made.watch(written.files)
     findings = suspicions(plan, written.stats, allow_nonfinite=writing.allow_nonfinite)
     with job.clock("verify"):
-        verdict = verify(
+        proved = proof(
             directory,
             plan,
+            request,
             writing.formats,
             writing.level,
             threads=writing.workers,
             python=writing.python_5x,
-            progress=job.progress.phase,
-            advance=job.progress.advance,
+            progress=job.progress,
         )
     digests = sources.sha256()
     sources.require_unchanged()
@@ -156,16 +175,23 @@ def _fill(directory: Path, plan: Plan, sources: Sources, job: _Job) -> Report:
             written=written,
             left_out=left_out,
             findings=findings,
-            verdict=verdict,
+            verdict=proved.verdict,
+            tokenizer_checks=proved.tokenizer,
+            policy=policy(request),
             digests=digests,
             etags=sources.etags(),
-            options=again(plan, settled(job.request)),
+            options=again(plan, request),
             seconds=job.clock.seconds,
         ),
     )
-    if not verdict.proved:
+    if not proved.verdict.proved:
         raise _Unproved(report)
     write_json(directory / REPORT, report.lasting())
+    words = writing.card.over(beside(job.request.source, job.request.weights_key).card)
+    with explained(directory / CARD):
+        (directory / CARD).write_text(model_card(report, words), encoding="utf-8")
+    with job.clock("sums"):
+        write_sums(directory, made.sha256())
     return report
 
 
@@ -183,6 +209,19 @@ def again(plan: Plan, request: Request) -> dict[str, object]:
         "weights_key": request.weights_key,
         "dtype": request.dtype.torch_name if request.dtype else None,
         **({"allow": units.allow_names(request.allow)} if request.allow else {}),
+        **({"tokenizer": _tokenizer_again(plan.tokenizer, request)} if plan.tokenizer else {}),
+    }
+
+
+def _tokenizer_again(tokenizer: Tokenizer, request: Request) -> dict[str, object]:
+    """What was said about the tokenizer; its tokens, ids and all, are in the report and its own files."""
+    asked = request.tokenizer
+    return {
+        "path": str(asked.file or tokenizer.source.files[0]),
+        "tokens": dict(asked.tokens),
+        "pattern": asked.pattern,
+        "special_tokens": dict(asked.special_tokens),
+        "policy": policy(request).value,
     }
 
 

@@ -1,27 +1,39 @@
-"""Proving an existing directory again, against the checkpoint it was made from."""
+"""Proving an existing directory again, against the checkpoint it was made from; or looking at what it shows alone."""
 
 from __future__ import annotations
 
-import json
 import shlex
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ckpt2hf.dialects import read_file
 from ckpt2hf.errors import Ckpt2hfError, NotFoundError, UsageError
 from ckpt2hf.output import WeightFormat
 from ckpt2hf.remote import path_or_url
-from ckpt2hf.report import verdict_report
+from ckpt2hf.report import read_report, verdict_report
 from ckpt2hf.run import units
 from ckpt2hf.run.convert import REPORT
+from ckpt2hf.run.proof import proof
 from ckpt2hf.run.request import Silence
 from ckpt2hf.run.understand import plan as make_plan
-from ckpt2hf.tensors import DType
-from ckpt2hf.verify import Level, prove_left_out, require, require_interpreter, verify, warm_up
+from ckpt2hf.run.understand import settled
+from ckpt2hf.sources import watched
+from ckpt2hf.tensors import DType, Meta
+from ckpt2hf.tokenizers import NONE, AskedTokenizer, Policy
+from ckpt2hf.verify import (
+    ALONE,
+    Level,
+    Summed,
+    Verdict,
+    check_alone,
+    prove_left_out,
+    require,
+    require_interpreter,
+    warm_up,
+)
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from ckpt2hf.report import VerdictReport
     from ckpt2hf.run.request import Progress, Request
 
@@ -35,9 +47,44 @@ def prove(
     python_5x: Path | None = None,
     progress: Progress | None = None,
 ) -> VerdictReport:
-    """The verdict on a directory, whoever wrote it. What the request leaves open is taken from its conversion.json."""
+    """The verdict on a directory, whoever wrote it. What the request leaves open is taken from its conversion.json.
+
+    Where there are sums, the files are compared with them meanwhile.
+    """
     told = progress or Silence()
     require(level)
+    formats = _formats(directory)
+    told.phase("read", 0)
+    report = directory / REPORT
+    request = settled(_completed(request, report))
+    plan = make_plan(request, told, with_sample=not report.exists())
+    prove_left_out(plan)
+    if level is Level.LOGITS:
+        require_interpreter(plan.target, python_5x)
+        warm_up()
+    with watched(directory, threads) as files:
+        sums = Summed(directory, files)
+        found = proof(directory, plan, request, formats, level, threads=threads, python=python_5x, progress=told)
+        return verdict_report(_with_sums(sums, found.verdict))
+
+
+def look(directory: Path, *, threads: int, progress: Progress | None = None) -> VerdictReport:
+    """The verdict on a directory by itself: whether it is as its sums and its report say, not where it came from."""
+    told = progress or Silence()
+    formats = _formats(directory)
+    told.phase("read", 0)
+    path = directory / REPORT
+    report = read_report(path) if path.exists() else None
+    hf_class = report.target if report else None
+    metas = {each.name: Meta(each.shape, DType.from_torch(each.dtype)) for each in report.tensors} if report else None
+    with watched(directory, threads) as files:
+        sums = Summed(directory, files)
+        checks = check_alone(directory, formats, hf_class, metas)
+        return verdict_report(_with_sums(sums, Verdict(ALONE, checks)))
+
+
+def _formats(directory: Path) -> tuple[WeightFormat, ...]:
+    """The kinds of weight file that are there. Raises NotFoundError, UsageError."""
     if not directory.is_dir():
         raise NotFoundError(f"there is no directory {directory}")
     formats = tuple(
@@ -49,32 +96,20 @@ def prove(
         raise UsageError(
             f"{directory} holds neither model.safetensors nor pytorch_model.bin", remedies=["ckpt2hf convert"]
         )
-    told.phase("read", 0)
-    report = directory / REPORT
-    plan = make_plan(_completed(request, report), told, with_sample=not report.exists())
-    prove_left_out(plan)
-    if level is Level.LOGITS:
-        require_interpreter(plan.target, python_5x)
-        warm_up()
-    verdict = verify(
-        directory,
-        plan,
-        formats,
-        level,
-        threads=threads,
-        python=python_5x,
-        progress=told.phase,
-        advance=told.advance,
-    )
-    return verdict_report(verdict)
+    return formats
 
 
-def _completed(request: Request, report: Path) -> Request:
+def _with_sums(sums: Summed, verdict: Verdict) -> Verdict:
+    check = sums.check()
+    return verdict if check is None else replace(verdict, checks=(check, *verdict.checks))
+
+
+def _completed(request: Request, path: Path) -> Request:
     """The request with the options of the conversion, where the user says nothing else. Raises UsageError."""
-    if not report.exists():
+    if not path.exists():
         return request
+    options = read_report(path).options
     try:
-        options: dict[str, Any] = json.loads(report.read_text(encoding="utf-8"))["options"]
         said = {pair.partition("=")[0] for pair in request.facts}
         facts = tuple(f"{name}={value}" for name, value in options["set"].items() if name not in said)
         dtype = DType.from_torch(options["dtype"]) if options["dtype"] else None
@@ -88,15 +123,29 @@ def _completed(request: Request, report: Path) -> Request:
             weights_key=request.weights_key or options["weights_key"],
             dtype=request.dtype or dtype,
             allow=request.allow or units.allowed(options.get("allow", [])),
+            tokenizer=request.tokenizer.over(_asked_tokenizer(options.get("tokenizer"))),
         )
     except Ckpt2hfError:
         raise
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise UsageError(
-            f"{report} is not a report of ckpt2hf",
+            f"{path} is not a report of ckpt2hf: its options make no sense",
             details=[f"{type(error).__name__}: {error}"],
             remedies=["give --dialect and --set, and move the file away"],
         ) from error
+
+
+def _asked_tokenizer(options: dict[str, Any] | None) -> AskedTokenizer:
+    """What the conversion was told about the tokenizer; it had none where it says nothing."""
+    if options is None:
+        return AskedTokenizer(path=Path(NONE))
+    return AskedTokenizer(
+        path=path_or_url(options["path"]),
+        tokens=options["tokens"],
+        pattern=options["pattern"],
+        special_tokens=options["special_tokens"],
+        policy=Policy(options["policy"]),
+    )
 
 
 def _require_unchanged(path: Path, digest: str) -> None:

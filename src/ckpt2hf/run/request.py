@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 from ckpt2hf.output import WeightFormat
+from ckpt2hf.report import CardWords
+from ckpt2hf.tokenizers import AskedTokenizer
 from ckpt2hf.verify import Level
 
 if TYPE_CHECKING:
@@ -29,13 +31,13 @@ class Request:
     dtype: DType | None = None
     allow: tuple[Exactness, ...] = ()
     """Degrees of exactness that are only for those who ask for them: `Exactness.NUMERICAL`."""
+    tokenizer: AskedTokenizer = field(default_factory=AskedTokenizer)
+    """Which tokenizer the directory gets, and what its tokens are for."""
     reference: str | None = None
     """`model.py:ClassName`: the user's own code, run to decide what the file does not say."""
     reference_args: tuple[str, ...] = ()
     sample: Path | None = None
     """Text, or token ids, that decides what the file does not say, where the difference is significant."""
-    sample_tokenizer: Path | None = None
-    """The `tokenizer.json` for a sample of text; None for the one beside the checkpoint."""
     sample_dtype: str | None = None
     """`uint16` or `uint32`: what a `.bin` sample holds, where its range leaves that open."""
 
@@ -52,6 +54,8 @@ class Writing:
     allow_nonfinite: bool = False
     scratch: Path | None = None
     """Directory for what is fetched from a remote source and made for a remote output; None where TMPDIR says."""
+    card: CardWords = field(default_factory=CardWords)
+    """What is said about the model besides, for its card."""
     python_5x: Path | None = None
     """An interpreter whose transformers has the classes that ours does not have."""
     threads: int = 0

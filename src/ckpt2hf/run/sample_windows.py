@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ckpt2hf.errors import UsageError
 from ckpt2hf.remote import is_remote
-from ckpt2hf.run.sample_files import read_array, read_binary, read_tensor, read_text
+from ckpt2hf.run.sample_files import IDS, read_ids, read_text
 from ckpt2hf.sources import sha256_of
+from ckpt2hf.tokenizers import AskedTokenizer
 from ckpt2hf.verify.effort import multiply_adds
 from ckpt2hf.verify.weigh import LEAST_WINDOWS, SCREEN
 
@@ -41,8 +42,8 @@ class Sample:
     """A file of text or token ids, and what is said about it."""
 
     path: Path
-    tokenizer: Path | None = None
-    """A `tokenizer.json` for text."""
+    tokenizer: AskedTokenizer = field(default_factory=AskedTokenizer)
+    """Which tokenizer makes ids of text."""
     dtype: str | None = None
     """`uint16` or `uint32`, for a `.bin`."""
 
@@ -107,14 +108,8 @@ def cut(stretches: Array, spec: ModelSpec, where: str) -> Array:
 
 
 def _stretches(sample: Sample, vocab: int, folder: Path) -> tuple[Array, Path | None]:
-    kind = sample.path.suffix.lower()
-    if sample.dtype is not None and kind != ".bin":
-        raise UsageError("--sample-dtype is about .bin files only", where=str(sample.path))
-    readers = {".npy": read_array, ".pt": read_tensor, ".pth": read_tensor}
-    if kind not in (".bin", *readers):
+    if sample.path.suffix.lower() not in IDS:
+        if sample.dtype is not None:
+            raise UsageError("--sample-dtype is about .bin files only", where=str(sample.path))
         return read_text(sample.path, sample.tokenizer, folder)
-    if sample.tokenizer is not None:
-        raise UsageError(
-            f"--sample-tokenizer is for text; {sample.path.name} holds token ids already", where=str(sample.path)
-        )
-    return (read_binary(sample.path, sample.dtype, vocab) if kind == ".bin" else readers[kind](sample.path)), None
+    return read_ids(sample.path, sample.dtype, vocab), None

@@ -7,13 +7,16 @@ from typing import TYPE_CHECKING, Any
 
 from ckpt2hf.dialects import own_file
 from ckpt2hf.remote import joined
+from ckpt2hf.report import CardWords
 from ckpt2hf.run.request import Request, Writing
+from ckpt2hf.tokenizers import AskedTokenizer
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
     from ckpt2hf.output import WeightFormat
+    from ckpt2hf.report.card import License
     from ckpt2hf.rewrites import Exactness
     from ckpt2hf.tensors import DType
     from ckpt2hf.verify import Level
@@ -30,13 +33,16 @@ class Settings:
     dtype: DType | None = None
     sample: Path | None = None
     """Text or token ids that decide, from the directory of the file that says so."""
-    sample_tokenizer: Path | None = None
     sample_dtype: str | None = None
+    tokenizer: AskedTokenizer = field(default_factory=AskedTokenizer)
     allow: tuple[Exactness, ...] | None = None
     level: Level | None = None
     formats: tuple[WeightFormat, ...] | None = None
     max_shard_bytes: int | None = None
     allow_nonfinite: bool | None = None
+    license: License | None = None
+    languages: tuple[str, ...] | None = None
+    model_name: str | None = None
     python_5x: Path | None = None
     timeout: float | None = None
     """Seconds."""
@@ -47,15 +53,21 @@ class Settings:
         said = {
             each.name: value
             for each in fields(self)
-            if each.name != "facts" and (value := getattr(self, each.name)) is not None
+            if each.name not in ("facts", "tokenizer") and (value := getattr(self, each.name)) is not None
         }
-        return replace(other, **said, facts={**other.facts, **self.facts})
+        tokenizer = self.tokenizer.over(other.tokenizer)
+        return replace(other, **said, facts={**other.facts, **self.facts}, tokenizer=tokenizer)
+
+    @property
+    def card(self) -> CardWords:
+        """What is said for the model card."""
+        return CardWords(license=self.license, languages=self.languages, model_name=self.model_name)
 
     def placed(self, folder: Path) -> Settings:
         """The same, said by a file in this folder: its paths begin there."""
-        places: dict[str, Any] = {
-            name: folder / at for name in ("sample", "sample_tokenizer") if (at := getattr(self, name))
-        }
+        places: dict[str, Any] = {"sample": folder / self.sample} if self.sample else {}
+        if self.tokenizer.file is not None:
+            places["tokenizer"] = replace(self.tokenizer, path=folder / self.tokenizer.file)
         if self.dialect is not None and own_file(self.dialect) is not None:
             places["dialect"] = joined(folder, str(self.dialect).removeprefix("./"))
         return replace(self, **places)
@@ -69,7 +81,7 @@ class Settings:
             weights_key=self.weights_key,
             dtype=self.dtype,
             sample=self.sample,
-            sample_tokenizer=self.sample_tokenizer,
+            tokenizer=self.tokenizer,
             sample_dtype=self.sample_dtype,
             allow=self.allow or (),
         )
@@ -84,4 +96,4 @@ class Settings:
             "python_5x": self.python_5x,
         }
         said = {name: value for name, value in words.items() if value is not None}
-        return replace(Writing(out=out, threads=threads), **said)  # type: ignore[arg-type]
+        return replace(Writing(out=out, threads=threads, card=self.card), **said)  # type: ignore[arg-type]

@@ -12,10 +12,12 @@ from ckpt2hf.dialects import TOKEN_IDS, dialects, own_file, said_in_file
 from ckpt2hf.errors import UsageError
 from ckpt2hf.ir import FIELDS
 from ckpt2hf.output import WeightFormat
+from ckpt2hf.report.card import License, languages_of, license_of, model_name_of
 from ckpt2hf.rewrites import Exactness  # noqa: TC001 - pydantic reads the annotations
 from ckpt2hf.run import units
 from ckpt2hf.run.settings import Settings
 from ckpt2hf.tensors import DType  # noqa: TC001 - pydantic reads the annotations
+from ckpt2hf.tokenizers import ROLES, AskedTokenizer, Policy
 from ckpt2hf.verify import Level
 
 MAX_RETRIES = 100
@@ -81,8 +83,33 @@ def _sample_dtype(value: object) -> str:
     return str(value)
 
 
+def _special_tokens(value: object) -> dict[str, int]:
+    if not isinstance(value, dict) or not all(type(number) is int and number >= 0 for number in value.values()):
+        raise ValueError('takes a table of ids such as { "<|endoftext|>" = 50256 }')
+    return value
+
+
+def _policy(value: object) -> Policy:
+    known = [policy.value for policy in Policy]
+    if value not in known:
+        raise ValueError(f"{shown(value)} is none of {', '.join(known)}{near(str(value), known)}")
+    return Policy(value)
+
+
 def _allow(value: object) -> tuple[Exactness, ...]:
     return units.allowed(_texts(value))
+
+
+def _license(value: object) -> License:
+    return license_of(_text(value))
+
+
+def _languages(value: object) -> tuple[str, ...]:
+    return languages_of(_texts(value))
+
+
+def _model_name(value: object) -> str:
+    return model_name_of(_text(value))
 
 
 def _level(value: object) -> Level:
@@ -161,13 +188,23 @@ class Words(_Table):
     facts: Annotated[dict[str, str], BeforeValidator(_facts), Field(alias="set")] = Field(default_factory=dict)
     dtype: Annotated[DType | None, BeforeValidator(_dtype)] = None
     sample: Annotated[Path | None, BeforeValidator(_path)] = None
-    sample_tokenizer: Annotated[Path | None, BeforeValidator(_path)] = None
     sample_dtype: Annotated[str | None, BeforeValidator(_sample_dtype)] = None
+    tokenizer: Annotated[Path | None, BeforeValidator(_path)] = None
+    bos_token: Annotated[str | None, BeforeValidator(_text)] = None
+    eos_token: Annotated[str | None, BeforeValidator(_text)] = None
+    pad_token: Annotated[str | None, BeforeValidator(_text)] = None
+    unk_token: Annotated[str | None, BeforeValidator(_text)] = None
+    tokenizer_pattern: Annotated[str | None, BeforeValidator(_text)] = None
+    special_tokens: Annotated[dict[str, int], BeforeValidator(_special_tokens)] = Field(default_factory=dict)
+    tokenizer_policy: Annotated[Policy | None, BeforeValidator(_policy)] = None
     allow: Annotated[tuple[Exactness, ...] | None, BeforeValidator(_allow)] = None
     verify: Annotated[Level | None, BeforeValidator(_level)] = None
     formats: Annotated[tuple[WeightFormat, ...] | None, BeforeValidator(_formats)] = None
     max_shard_size: Annotated[int | None, BeforeValidator(_size)] = None
     allow_nonfinite: Annotated[bool | None, BeforeValidator(_truth)] = None
+    license: Annotated[License | None, BeforeValidator(_license)] = None
+    language: Annotated[tuple[str, ...] | None, BeforeValidator(_languages)] = None
+    model_name: Annotated[str | None, BeforeValidator(_model_name)] = None
     timeout: Annotated[float | None, BeforeValidator(_time)] = None
     retries: Annotated[int | None, BeforeValidator(_retries)] = None
 
@@ -180,13 +217,22 @@ class Words(_Table):
             weights_key=self.weights_key,
             dtype=self.dtype,
             sample=self.sample,
-            sample_tokenizer=self.sample_tokenizer,
             sample_dtype=self.sample_dtype,
+            tokenizer=AskedTokenizer(
+                path=self.tokenizer,
+                tokens={role: token for role in ROLES if (token := getattr(self, f"{role}_token")) is not None},
+                pattern=self.tokenizer_pattern,
+                special_tokens=self.special_tokens,
+                policy=self.tokenizer_policy,
+            ),
             allow=self.allow,
             level=self.verify,
             formats=self.formats,
             max_shard_bytes=self.max_shard_size,
             allow_nonfinite=self.allow_nonfinite,
+            license=self.license,
+            languages=self.language,
+            model_name=self.model_name,
             timeout=self.timeout,
             retries=self.retries,
         )

@@ -10,12 +10,24 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 from ckpt2hf.checkpoints import open_checkpoint
-from ckpt2hf.dialects import Candidate, Fit, Said, candidates, detect, fits, merged, said_in_file, said_on_command_line
+from ckpt2hf.dialects import (
+    TOKEN_IDS,
+    Candidate,
+    Fit,
+    Said,
+    candidates,
+    detect,
+    fits,
+    merged,
+    said_in_file,
+    said_on_command_line,
+)
 from ckpt2hf.errors import UsageError
 from ckpt2hf.plan import Plan, PlanOptions, make_plan
 from ckpt2hf.run.dialect_file import named
 from ckpt2hf.run.request import Silence
 from ckpt2hf.run.settings_file import beside
+from ckpt2hf.tokenizers import tokenizer_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -52,7 +64,13 @@ def plan(request: Request, progress: Progress | None = None, *, with_sample: boo
     request, said = _settings(request)
     checkpoint = open_checkpoint(request.source, weights_key=request.weights_key)
     side = _token_ids(checkpoint.settings("config.json")[1])
-    options = PlanOptions(dtype=request.dtype, token_ids={**side, **said.token_ids}, allow=request.allow)
+    options = PlanOptions(
+        dtype=request.dtype,
+        token_ids={**side, **said.token_ids},
+        allow=request.allow,
+        tokenizer=tokenizer_of(checkpoint.path, request.tokenizer),
+        tokens=request.tokenizer.roles,
+    )
     with named(request.dialect) as dialect:
         if request.reference:
             from ckpt2hf.run.ask_code import ask_code  # noqa: PLC0415 - imports torch, only on this explicit request
@@ -74,9 +92,9 @@ def settled(request: Request) -> Request:
         weights_key=request.weights_key or file.weights_key,
         dtype=request.dtype or file.dtype,
         sample=request.sample or (None if request.reference else file.sample),
-        sample_tokenizer=request.sample_tokenizer or file.sample_tokenizer,
         sample_dtype=request.sample_dtype or file.sample_dtype,
         allow=request.allow or file.allow or (),
+        tokenizer=request.tokenizer.over(file.tokenizer),
     )
 
 
@@ -93,7 +111,7 @@ def _asked_sample(
 
     told = progress or Silence()
     assert request.sample is not None  # noqa: S101 - who calls this has looked
-    sample = Sample(request.sample, request.sample_tokenizer, request.sample_dtype)
+    sample = Sample(request.sample, request.tokenizer, request.sample_dtype)
     asked = Asked(checkpoint, *known)
     return ask_sample(asked, sample, lambda what: told.phase(f"sample: {what}", 0))
 
@@ -106,5 +124,5 @@ def _settings(request: Request) -> tuple[Request, Said]:
 
 
 def _token_ids(config: Mapping[str, object]) -> dict[str, int | None]:
-    found = {name: config.get(name) for name in ("bos_token_id", "eos_token_id")}
+    found = {name: config.get(name) for name in TOKEN_IDS}
     return {name: value for name, value in found.items() if type(value) is int}

@@ -16,6 +16,11 @@ SHARP = 24
 AFFORDABLE = 1e10
 """Multiply-adds of a forward pass, an eighth of a second on two cores, up to which a full context is run."""
 
+_LOGITS_AT_ONCE = 1 << 23
+"""Elements of logits computed at a time: 32 MiB, twice that in float64."""
+_SCORES_AT_ONCE = 1 << 24
+"""Elements of attention scores computed at a time."""
+
 
 def multiply_adds(spec: ModelSpec) -> int:
     """Multiply-adds per token: the elements of every matrix that multiplies."""
@@ -32,3 +37,8 @@ def short(spec: ModelSpec) -> int:
 def last(spec: ModelSpec) -> int:
     """Tokens of the sequence that ends at the last position: the whole context where that is affordable."""
     return spec.context if spec.context * multiply_adds(spec) <= AFFORDABLE else short(spec)
+
+
+def windows_at_once(length: int, vocab: int, heads: int) -> int:
+    """How many windows of so many tokens are given to a model at a time, one at least, so that memory stays small."""
+    return max(min(_LOGITS_AT_ONCE // (length * vocab), _SCORES_AT_ONCE // (length * length * heads)), 1)

@@ -66,7 +66,7 @@ class Elsewhere:
     python: Path
     target: Target
 
-    def __call__(
+    def __call__(  # noqa: PLR0913 - the words of `compare_logits`
         self,
         directory: Path,
         formats: Sequence[str],
@@ -76,6 +76,7 @@ class Elsewhere:
         modules: Mapping[str, str],
         exactness: Exactness = Exactness.BITWISE,
         rewritten: AbstractSet[str] = frozenset(),
+        text: str | None = None,
         progress: Callable[[str], None] | None = None,
     ) -> tuple[Check, ...]:
         """Every check of the `logits` level. Raises VerificationError where the other interpreter cannot."""
@@ -96,20 +97,22 @@ class Elsewhere:
                 "modules": dict(modules),
                 "exactness": exactness.value,
                 "rewritten": sorted(rewritten),
+                "text": text,
             }
             (work / JOB).write_text(json.dumps(job), encoding="utf-8")
             self._run(work)
             return self._answer(work)
 
     def _run(self, work: Path) -> None:
-        # A folder with a link to our package: its own folder may be full of our environment's libraries.
-        (work / "path").mkdir()
-        (work / "path" / PACKAGE.name).symlink_to(PACKAGE)
-        environment = {**os.environ, "PYTHONPATH": str(work / "path")}
-        words = [str(self.python), "-P", "-W", "ignore", "-m", "ckpt2hf.verify.elsewhere_child", str(work)]
+        words, environment = command_elsewhere(self.python, "ckpt2hf.verify.elsewhere_child", work)
         try:
             done = subprocess.run(  # noqa: S603 - the interpreter the user named
-                words, env=environment, stdin=subprocess.DEVNULL, capture_output=True, check=False, cwd=work
+                [*words, str(work)],
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                check=False,
+                cwd=work,
             )
         except OSError as error:
             raise VerificationError(f"{self.python} cannot be run", details=[str(error)]) from error
@@ -133,6 +136,17 @@ class Elsewhere:
         said = f"{self.target.hf_class} of transformers {found['transformers']}, in an interpreter of its own"
         where = Check("class", passed=True, summary=said, numbers={"transformers": found["transformers"]})
         return (where, *(Check(**check) for check in found["checks"]))
+
+
+def command_elsewhere(python: Path, module: str, work: Path) -> tuple[list[str], dict[str, str]]:
+    """The words that run a module of ours in another interpreter, and its environment; `work` is a new folder."""
+    # A folder with a link to our package: its own folder may be full of our environment's libraries.
+    (work / "path").mkdir()
+    (work / "path" / PACKAGE.name).symlink_to(PACKAGE)
+    # An interpreter is named from where we are, and runs somewhere else. A link to one is not followed: beside it lies
+    # what tells it which environment it is of.
+    words = [str(python.absolute()), "-P", "-W", "ignore", "-m", module]
+    return words, {**os.environ, "PYTHONPATH": str(work / "path")}
 
 
 def _numbers(release: str) -> tuple[int, ...]:

@@ -29,6 +29,7 @@ def main(work: Path) -> None:
         modules=job["modules"],
         exactness=Exactness(job["exactness"]),
         rewritten=frozenset(job["rewritten"]),
+        text=job["text"],
     )
     result = {"transformers": transformers.__version__, "checks": [dataclasses.asdict(check) for check in checks]}
     (work / RESULT).write_text(json.dumps(result), encoding="utf-8")

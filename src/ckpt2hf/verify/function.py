@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from ckpt2hf.naming import to_slots
 from ckpt2hf.ops import Mosaic
+from ckpt2hf.tokenizers import spoken
 from ckpt2hf.verify.elsewhere import Elsewhere, needs_other
 from ckpt2hf.verify.logits import compare_logits
 from ckpt2hf.verify.rounding import measure_rounding
@@ -35,6 +36,7 @@ def check_function(
     """
     compare = Elsewhere(python, plan.target) if python and needs_other(plan.target) else compare_logits
     kinds = [kind.value for kind in formats]
+    text = spoken(plan.tokenizer.source) if plan.tokenizer else None
     if not plan.rounds:
         return compare(
             directory,
@@ -44,11 +46,12 @@ def check_function(
             modules=plan.target.modules,
             exactness=plan.exactness,
             rewritten=plan.activations,
+            text=text,
             progress=progress,
         )
     rounded = to_slots(plan.links, {name: Mosaic.of(tensor) for name, tensor in plan.tensors.items()})
     checks = compare(
-        directory, kinds, spec=plan.final_spec, slots=rounded, modules=plan.target.modules, progress=progress
+        directory, kinds, spec=plan.final_spec, slots=rounded, modules=plan.target.modules, text=text, progress=progress
     )
     progress("measuring the price of rounding")
     return (*checks, measure_rounding((plan.spec, plan.slots), (plan.final_spec, plan.final_slots), rounded))

@@ -54,6 +54,7 @@ def load(directory: Path, file_format: str) -> Loaded:
                 use_safetensors=file_format == "safetensors",
                 dtype=torch.float32,
                 local_files_only=True,
+                trust_remote_code=False,
                 output_loading_info=True,
                 ignore_mismatched_sizes=True,
             )
@@ -61,6 +62,12 @@ def load(directory: Path, file_format: str) -> Loaded:
             first = str(error).strip().splitlines()[:1]
             return Loaded(None, (f"transformers refuses it: {type(error).__name__}: {' '.join(first)}",))
     return Loaded(model.eval(), tuple(_problems(model, info)))
+
+
+def load_tokenizer(directory: Path) -> Any:  # noqa: ANN401 - transformers is untyped
+    """The tokenizer of a directory, loaded as a user would, from this disk only. Raises what transformers raises."""
+    with quiet():
+        return transformers.AutoTokenizer.from_pretrained(directory, local_files_only=True, trust_remote_code=False)
 
 
 def _problems(model: Any, info: dict[str, Any]) -> Iterator[str]:  # noqa: ANN401 - transformers is untyped

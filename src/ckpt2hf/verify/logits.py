@@ -14,6 +14,7 @@ from ckpt2hf.verify.generation import check_generation
 from ckpt2hf.verify.huggingface import ForwardError, eager_attention, load, logits
 from ckpt2hf.verify.probes import Probes, make_probes
 from ckpt2hf.verify.reference import Trace, reference
+from ckpt2hf.verify.spoken import check_spoken
 from ckpt2hf.verify.tolerances import Distance, float32_tolerance, float64_tolerance
 from ckpt2hf.verify.verdict import Check, Number
 from ckpt2hf.verify.weights import load_slots
@@ -39,6 +40,7 @@ def compare_logits(  # noqa: PLR0913 - all but two are keyword-only, and each is
     modules: Mapping[str, str],
     exactness: Exactness = Exactness.BITWISE,
     rewritten: AbstractSet[str] = frozenset(),
+    text: str | None = None,
     tokens_seed: int = 0,
     progress: Callable[[str], None] | None = None,
 ) -> tuple[Check, ...]:
@@ -47,7 +49,8 @@ def compare_logits(  # noqa: PLR0913 - all but two are keyword-only, and each is
     `spec` and `slots` are the source model's, before rewrites; `modules` maps trace names (`layers.{i}.attn`) to module
     paths of the Hugging Face class (`transformer.h.{i}.attn`). `exactness` says what the conversion promised;
     `rewritten` names activations that a rewrite changes. The first format is compared in float32, in float64 and in
-    generation; every further one has to load into the same model bit for bit.
+    generation; every further one has to load into the same model bit for bit. `text` goes through the directory's own
+    tokenizer; None where it has none.
     """
     say = progress or (lambda _line: None)
     source = _Source(spec, load_slots(slots, torch.float32), make_probes(spec, tokens_seed))
@@ -63,7 +66,8 @@ def compare_logits(  # noqa: PLR0913 - all but two are keyword-only, and each is
             say(f"comparing logits of {name}")
             try:
                 seen = _Seen(name, logits(loaded.model, source.probes.short), fingerprint(loaded.model))
-                checks += [_same(first, seen)] if first else _against_source(loaded.model, source, seen, promise)
+                asked = (directory, text) if text is not None else None
+                checks += [_same(first, seen)] if first else _against_source(loaded.model, source, seen, promise, asked)
                 first = first or seen
             except ForwardError as error:
                 checks.append(Check(f"runs {name}", False, f"{name} loads, but does not run: {error}"))
@@ -141,8 +145,14 @@ def fingerprint(model: Any) -> dict[str, int]:  # noqa: ANN401 - transformers is
     }
 
 
-def _against_source(model: Any, source: _Source, seen: _Seen, promise: _Promise) -> Iterator[Check]:  # noqa: ANN401
-    """The float32, float64 and generation checks of a model that loaded."""
+def _against_source(
+    model: Any,  # noqa: ANN401 - transformers is untyped
+    source: _Source,
+    seen: _Seen,
+    promise: _Promise,
+    asked: tuple[Path, str] | None,
+) -> Iterator[Check]:
+    """The float32, float64 and generation checks of a model that loaded, and that of a text."""
     wanted = reference(source.spec, source.weights, source.probes.short.tokens)
     if seen.logits.shape != wanted.shape:
         shapes = f"{list(seen.logits.shape)} instead of {list(wanted.shape)}"
@@ -152,6 +162,8 @@ def _against_source(model: Any, source: _Source, seen: _Seen, promise: _Promise)
     yield _float32(model, source, (seen.logits, wanted), sharp)
     yield _float64(sharp, promise.exactness)
     yield check_generation(model, source.spec, source.weights, source.probes.sharp.tokens, sharp.noise)
+    if asked:
+        yield check_spoken(model, asked[0], (source.spec, source.weights), asked[1], sharp.noise)
 
 
 def _float32(model: Any, source: _Source, short: tuple[torch.Tensor, torch.Tensor], sharp: _Sharp) -> Check:  # noqa: ANN401

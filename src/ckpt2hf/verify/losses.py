@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
+from ckpt2hf.verify.effort import windows_at_once
 from ckpt2hf.verify.reference import reference
 from ckpt2hf.verify.weights import load_slots
 
@@ -18,10 +19,6 @@ if TYPE_CHECKING:
 
 TEMPERATURES = (1.0, 0.5, 0.7, 0.85, 1.2, 1.5, 2.0, 3.0)
 """What the logits are divided by: first by nothing, then by what a model may need that is too unsure or too sure."""
-_LOGITS_AT_ONCE = 1 << 23
-"""Elements of logits computed at a time: 32 MiB, twice that in float64."""
-_SCORES_AT_ONCE = 1 << 24
-"""Elements of attention scores computed at a time."""
 _HOPELESS = 1e6
 """Nats per token of a reading whose numbers overflow: finite, so that it can be compared."""
 
@@ -48,8 +45,7 @@ class Losses:
         if self._loaded[0] != weights:
             self._loaded = (weights, load_slots(slots, torch.float32))
         length = self._tokens.shape[1] - 1
-        at_once = min(_LOGITS_AT_ONCE // (length * spec.vocab), _SCORES_AT_ONCE // (length * length * spec.heads))
-        parts = torch.split(torch.from_numpy(which), max(at_once, 1))
+        parts = torch.split(torch.from_numpy(which), windows_at_once(length, spec.vocab, spec.heads))
         found = [_loss(spec, self._loaded[1], self._tokens[part], dtype) for part in parts]
         together: Array = np.concatenate([part.numpy() for part in found], axis=1)
         return together
