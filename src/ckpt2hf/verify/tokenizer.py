@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 from ckpt2hf.errors import VerificationError
-from ckpt2hf.tokenizers import CONFIG, PROBES, TOKENIZER, Unencodable, tables
+from ckpt2hf.tokenizers import CONFIG, PROBES, TOKENIZER, Unencodable, own_text, tables
 from ckpt2hf.verify.readback import read_json
 from ckpt2hf.verify.verdict import Check
 
@@ -51,7 +51,8 @@ def check_tokenizer(
         return (*checks, Check("tokenizer loads", passed=False, summary=said))
     if isinstance(encoder, _Auto):
         checks.append(_settings(encoder, tokenizer))
-    seen = _compared(encoder, tokenizer, {**PROBES, **texts})
+    own = {"its own tokens": own_text(tokenizer.source)}
+    seen = _compared(encoder, tokenizer, {**PROBES, **own, **texts})
     return (*checks, _encodes(seen, tokenizer), _decodes(seen, tokenizer), _keeps(seen))
 
 
