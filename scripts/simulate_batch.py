@@ -48,7 +48,11 @@ if TYPE_CHECKING:
 
 Row: TypeAlias = dict[str, float]
 
-PHASES = ("read", "write", "verify structure", "verify bytes", *(f"verify logits: step {k}" for k in range(5)))
+PHASES = (
+    *("read", "write", "verify structure", "verify bytes"),
+    *(f"verify logits: step {k}" for k in range(5)),
+    "verify tokenizer",
+)
 """What a job on the level `logits` tells, as many as a real one does."""
 PLANNING = 0.1
 """The share of a job's time after which it is planned."""
@@ -65,6 +69,9 @@ FILES = (
     "generation_config.json",
     "model.safetensors",
     "pytorch_model.bin",
+    "special_tokens_map.json",
+    "tokenizer.json",
+    "tokenizer_config.json",
 )
 CHECKS = {
     "config.json": "23 settings as planned",
