@@ -85,8 +85,17 @@ CHECKS = {
     "float32 logits": "agree to 7.2e-07 (tolerance 1.1e-05) on 160 tokens",
     "float64 logits": "agree to 3.0e-08 (tolerance 2.2e-07, algebraic)",
     "greedy generation": "16 greedy tokens agree with and without cache",
+    "model(**tokenizer(text))": "agrees to 9.5e-06 (tolerance 1.7e-04) on 46 tokens of text",
     "loads pytorch_model.bin": "no missing, unexpected or mismatched weights",
     "model.safetensors and pytorch_model.bin agree": "both load into the same bits",
+    "tokenizer files": "tokenizer.json, tokenizer_config.json, special_tokens_map.json as planned",
+    "tokenizer loads": "PreTrainedTokenizerFast, 768 tokens, pad '[PAD]' (3), unk '[UNK]' (0)",
+    "tokenizer encodes": "26 texts as tokenizers 0.22.2 does, 2067 ids",
+    "tokenizer decodes": "26 texts as tokenizers 0.22.2 does",
+    "tokenizer keeps text": (
+        'this tokenizer does not keep spaces, every character: "The quick brown fox doesn\'t jump over 13…" comes back as '
+        '"The qu ic k br ow n f o x do es n \' t j …", as it did in training'
+    ),
 }
 NEEDS = Needs(memory=80 << 20, libraries=320 << 20, disk=10 << 20)
 
