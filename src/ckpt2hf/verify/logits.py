@@ -150,7 +150,7 @@ def _against_source(
     source: _Source,
     seen: _Seen,
     promise: _Promise,
-    asked: tuple[Path, str] | None,
+    asked: tuple[Path, str] | None = None,
 ) -> Iterator[Check]:
     """The float32, float64 and generation checks of a model that loaded, and that of a text."""
     wanted = reference(source.spec, source.weights, source.probes.short.tokens)
