@@ -93,8 +93,8 @@ CHECKS = {
     "tokenizer encodes": "26 texts as tokenizers 0.22.2 does, 2067 ids",
     "tokenizer decodes": "26 texts as tokenizers 0.22.2 does",
     "tokenizer keeps text": (
-        "this tokenizer does not keep spaces, every character: 'The quick brown fox does not jump over the…' comes back "
-        "as 'The qu ic k br ow n f o x do es no t j u m…', as it did in training"
+        "this tokenizer does not keep spaces, every character: 'The quick brown fox does not jump over the…' comes "
+        "back as 'The qu ic k br ow n f o x do es no t j u m…', as it did in training"
     ),
 }
 NEEDS = Needs(memory=80 << 20, libraries=320 << 20, disk=10 << 20)
