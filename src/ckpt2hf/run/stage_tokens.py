@@ -11,7 +11,7 @@ import numpy as np
 from ckpt2hf.errors import UsageError
 from ckpt2hf.report import TokensReport
 from ckpt2hf.run.held_out import of_text, of_tokens
-from ckpt2hf.run.sample_files import is_text
+from ckpt2hf.run.sample_files import is_text, require_file
 from ckpt2hf.verify.directory_tokenizer import directory_tokenizer
 
 if TYPE_CHECKING:
@@ -50,6 +50,7 @@ def stage_tokens(
             raise UsageError(f"{CALIBRATION}-dtype and --max-tokens need {CALIBRATION}")
         shape = (max(_DRAWN // window, 1), window + 1)
         return _known(np.random.default_rng(0).integers(vocab, size=shape), "drawn", "", ())
+    require_file(calibration, CALIBRATION)
     if most is not None and most < 1:
         raise UsageError(f"--max-tokens is 1 at least, not {most}")
     if not is_text(calibration):

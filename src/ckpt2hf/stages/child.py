@@ -50,7 +50,7 @@ def main(work: Path) -> None:
     use = use_of(out, Path(job.base) if job.base else out, stage.bits)
     Made(
         files=tuple(sorted(path.name for path in out.parent.glob(f"{out.name}*"))),
-        checks=(*checks, _promised(use, stage)),
+        checks=(*checks, promised(use, stage)),
         price=price,
         use=use,
         settings=settings,
@@ -58,7 +58,7 @@ def main(work: Path) -> None:
     ).write(work)
 
 
-def _promised(use: Use, stage: Stage) -> Check:
+def promised(use: Use, stage: Stage) -> Check:
     """Whether a form is what it is called: quantizers pass by what they do not know, without an error."""
     said = f"{use.share:.1%} of the weights of matrices that multiply have at most {stage.bits} bits"
     return Check("bits", passed=use.share >= LEAST_SHARE, summary=said, numbers={"share": use.share})

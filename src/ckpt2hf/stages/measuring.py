@@ -55,7 +55,7 @@ def price_of(base: Path, file: Path, tokens: Array, job: Job) -> tuple[tuple[Che
         wanted, found = exact.logits(ids[:, :-1])[:, -last:], made.logits(ids[:, :-1])[:, -last:]
         finite = finite and bool(np.isfinite(found).all())
         sums.add(wanted, found, ids[:, -last:] if job.real else None)
-        rows += list(ids[: max(_CACHED_ROWS - len(rows), 0), :_CACHED_TOKENS])
+        rows += list(ids[: max(_CACHED_ROWS - len(rows), 0), : min(_CACHED_TOKENS, job.window)])
     divergences = np.concatenate(sums.kl)
     count = len(divergences)
     cache_top1, cache_kl = _cache(made, rows)
