@@ -134,6 +134,34 @@ def test_float32_that_is_wrong_is_no_base_for_anything(gpt: Path, monkeypatch: p
     assert contents(gpt) == before
 
 
+def test_a_process_that_breaks_down_is_told_with_its_last_words(exported: Path) -> None:
+    before = contents(exported)
+    (exported / "onnx" / "model.onnx").write_bytes(b"no model")
+    named = f"{hashlib.sha256(b'no model').hexdigest()}  onnx/model.onnx"
+    sums = (exported / "SHA256SUMS").read_text(encoding="utf-8")
+    changed = [named if line.endswith("onnx/model.onnx") else line for line in sums.splitlines()]
+    (exported / "SHA256SUMS").write_text("\n".join(changed) + "\n", encoding="utf-8")
+    done = cli("quantize", exported, "--to", "onnx-q4")
+    assert done.returncode == 1
+    assert "error[verify]: the process that makes onnx-q4 ended with status 1" in done.stderr
+    assert "exported.quantize.log" in done.stderr
+    assert "Error" in done.stderr
+    assert set(contents(exported)) == set(before)
+    assert not list(partials(exported))
+
+
+def test_a_link_is_followed_and_the_current_directory_is_refused(exported: Path) -> None:
+    link = exported.with_name("link")
+    link.symlink_to(exported)
+    assert cli("quantize", link, "--to", "onnx-q4").returncode == 0
+    assert link.is_symlink()
+    assert (exported / "onnx" / "model_q4.onnx").exists()
+    words = [COMMAND, "export", "."]
+    done = subprocess.run(words, cwd=exported, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert "you are in it" in done.stderr
+
+
 def partials(out: Path) -> Iterator[Path]:
     yield from out.parent.glob(f"{out.name}.partial-*")
 

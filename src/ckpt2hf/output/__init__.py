@@ -4,7 +4,7 @@ from ckpt2hf.output.checkpoint_file import write_checkpoint
 from ckpt2hf.output.disk import explained
 from ckpt2hf.output.json_file import write_json
 from ckpt2hf.output.linked import fill_from
-from ckpt2hf.output.model_directory import new_directory, resolved
+from ckpt2hf.output.model_directory import new_directory
 from ckpt2hf.output.new_file import new_file
 from ckpt2hf.output.partial_directory import locked_partial, remove_all_stale, remove_stale
 from ckpt2hf.output.shards import plan_shards
@@ -33,7 +33,6 @@ __all__ = [
     "remove_all_stale",
     "remove_stale",
     "replace_whole",
-    "resolved",
     "summed",
     "sums_text",
     "uploaded_directory",

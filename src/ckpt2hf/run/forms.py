@@ -6,8 +6,10 @@ conversion's does: so a run that is killed leaves the directory as it was, and w
 
 from __future__ import annotations
 
+import os
 import shutil
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -18,7 +20,6 @@ from ckpt2hf.output import (
     explained,
     locked_partial,
     new_directory,
-    resolved,
 )
 from ckpt2hf.remote import is_remote
 from ckpt2hf.report import stage_report
@@ -29,8 +30,6 @@ from ckpt2hf.stages import ONNX, Command, Gates, Job, preflight, preset_here, ru
 from ckpt2hf.verify.effort import last, windows_at_once
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from ckpt2hf.report import StageReport
     from ckpt2hf.run.request import Progress
     from ckpt2hf.run.stage_tokens import StageTokens
@@ -108,13 +107,14 @@ def make_forms(asked: FormsRequest, progress: Progress | None = None) -> tuple[F
             where=str(asked.directory),
             remedies=_remedies(problems),
         )
+    place = asked.directory.resolve()
+    _require_replaceable(place)
     told = progress or Silence()
     told.phase("read", 0)
-    found = finished(asked.directory)
-    place = resolved(asked.directory)
+    found = finished(place)
     run = _prepared(asked, told, found, place)
     try:
-        with new_directory(asked.directory, force=True) as partial, locked_partial(place) as work:
+        with new_directory(place, force=True) as partial, locked_partial(place) as work:
             np.save(work / "tokens.npy", run.tokens.ids)
             with explained(run.log):
                 run.log.write_bytes(b"")
@@ -124,6 +124,20 @@ def make_forms(asked: FormsRequest, progress: Progress | None = None) -> tuple[F
     except _NothingToAddError:
         pass
     return tuple(run.forms)
+
+
+def _require_replaceable(place: Path) -> None:
+    """Raises UsageError for a directory that cannot give way to the one that has the new forms."""
+    if Path.cwd().is_relative_to(place):
+        remedies = [f"cd ..   (and then: {place.name})"]
+        raise UsageError(
+            "the directory is replaced in one step, and you are in it", where=str(place), remedies=remedies
+        )
+    if os.path.ismount(place):
+        remedies = ["mount the directory that holds it"]
+        raise UsageError(
+            "a mount point cannot be replaced by what has the new forms", where=str(place), remedies=remedies
+        )
 
 
 def _remedies(problems: list[str]) -> list[str]:
@@ -174,7 +188,7 @@ def _make(run: _Run, stage: Stage, base: Path | None, work: Path) -> Form:
     own.mkdir()
     job = Job(
         stage=stage.id,
-        directory=str(run.asked.directory.resolve()),
+        directory=str(run.found.place),
         out=str(out),
         base=str(base) if base else None,
         tokens=str(work / "tokens.npy"),
@@ -195,7 +209,7 @@ def _make(run: _Run, stage: Stage, base: Path | None, work: Path) -> Form:
 
 def _kept(run: _Run, report: StageReport, work: Path) -> Path:
     """Puts the files of a rejected form beside the directory. Raises OutputError."""
-    place = resolved(run.asked.directory)
+    place = run.found.place
     aside = place.with_name(f"{place.name}.rejected")
     with explained(aside):
         for file in report.files:
