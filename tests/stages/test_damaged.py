@@ -185,3 +185,22 @@ def test_what_is_too_large_for_one_file_lies_beside_it(
     beside = price_of(out / "onnx" / "model.onnx", Path(asked.out), ids, asked)[1]
     alone = price_of(out / "onnx" / "model.onnx", out / "onnx" / "model_q4.onnx", ids, asked)[1]
     assert beside == alone
+
+
+@pytest.mark.parametrize(("form", "kind"), [("onnx-q8", np.uint8), ("onnx-int8", np.int8), ("onnx-uint8", np.uint8)])
+def test_int8_for_avx2_has_seven_bits(exported: Path, tmp_path: Path, form: str, kind: type) -> None:
+    import onnx  # noqa: PLC0415
+    from onnx import numpy_helper  # noqa: PLC0415
+
+    from ckpt2hf.stages import STAGES, int8  # noqa: PLC0415
+
+    asked = job(exported, form, tmp_path)
+    settings = int8.make(asked, next(each for each in STAGES if each.id == form), tmp_path)
+    assert settings["reduce_range"]
+    graph = onnx.load(asked.out).graph
+    multiplied = {node.input[1] for node in graph.node if node.op_type == "MatMulInteger"}
+    matrices = [numpy_helper.to_array(each) for each in graph.initializer if each.name in multiplied]
+    assert len(matrices) > 4
+    for matrix in matrices:
+        assert matrix.dtype == kind
+        assert int(matrix.max()) - int(matrix.min()) <= 128  # of 255

@@ -239,6 +239,18 @@ def test_what_makes_no_sense_is_refused(gpt: Path, words: tuple[str, ...], said:
     assert said in done.stderr
 
 
+def test_what_a_person_has_said_stays_in_the_card(exported: Path) -> None:
+    assert cli("card", exported, "--license", "mit", "--model-name", "Mine").returncode == 0
+    assert cli("quantize", exported, "--to", "onnx-q4").returncode == 0
+    card = (exported / "README.md").read_text(encoding="utf-8")
+    assert "license: mit" in card
+    assert "# Mine" in card
+    assert "`onnx/model_q4.onnx`" in card
+    assert cli("card", exported, "--language", "az").returncode == 0  # it knows the card for its own
+    assert "`onnx/model_q4.onnx`" in (exported / "README.md").read_text(encoding="utf-8")
+    assert sums_hold(exported)
+
+
 def test_the_table(exported: Path) -> None:
     done = cli("quantize", exported, "--to", "onnx-q4")
     assert done.returncode == 0, done.stderr
