@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from ckpt2hf.dialects import Dialect, Layout
     from ckpt2hf.dialects.fact_source import FactSource
-    from ckpt2hf.dialects.schema import OpEntry
+    from ckpt2hf.dialects.rule_entry import OpEntry, RuleEntry
 
 
 def dialect_rows() -> str:
@@ -54,7 +54,7 @@ def layout_part(layout: Layout) -> str:
         return f"### {plain_text(layout.title)}\n\nRefused: {plain_text(layout.refuse)}. Recognised by {needs}.\n"
     rules = [(f"`{name}`", f"`{slot}`", "each tensor of the module") for name, slot in layout.modules.items()]
     rules += [(f"`{name}`", f"`{slot}`", "") for name, slot in layout.tensors.items()]
-    rules += [(names(r.names), names(r.slots), ", ".join(map(op_words, r.ops))) for r in layout.rule]
+    rules += [(names(r.names), names(r.slots), ", ".join(rule_words(r))) for r in layout.rule]
     rules += [(f"`{t.name}`", f"the same numbers as `{t.same_as}`", "proved, or absent") for t in layout.tie]
     rules += [
         (f"`{d.name}`", "left out", f"once proved to be as expected: {d.expect.value.replace('_', ' ')}")
@@ -102,6 +102,13 @@ def source_words(source: FactSource) -> str:
     attribute = f".{source.attribute}" if source.attribute else ""
     sums = "".join(f" {sign} `{name}`" for sign, name in source.arithmetic)
     return f"{source.kind} {names(found) if isinstance(found, tuple) else f'`{found}{attribute}`'}{sums}{when}"
+
+
+def rule_words(rule: RuleEntry) -> Iterator[str]:
+    """What is done by a rule, and with what."""
+    yield from map(op_words, rule.ops)
+    if rule.apart() != (rule,):
+        yield "for each tensor of the module"
 
 
 def op_words(op: OpEntry) -> str:

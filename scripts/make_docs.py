@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from typer.models import OptionInfo
 
+import ckpt2hf.dialects.rule_entry
 import ckpt2hf.dialects.saving
 import ckpt2hf.dialects.schema
 import ckpt2hf.errors
@@ -221,7 +222,8 @@ def member_docs(kind: type[Enum]) -> list[tuple[str, str]]:
 
 def dialect_file() -> str:
     """Every word of a dialect file."""
-    kinds = (ckpt2hf.dialects.schema, ckpt2hf.dialects.fact_source, ckpt2hf.dialects.saving)
+    d = ckpt2hf.dialects
+    kinds = (d.schema, d.rule_entry, d.fact_source, d.saving)
     return vocabulary({name: doc for module in kinds for name, doc in field_docs(module).items()})
 
 

@@ -48,7 +48,11 @@ if TYPE_CHECKING:
 
 Row: TypeAlias = dict[str, float]
 
-PHASES = ("read", "write", "verify structure", "verify bytes", *(f"verify logits: step {k}" for k in range(5)))
+PHASES = (
+    *("read", "write", "verify structure", "verify bytes"),
+    *(f"verify logits: step {k}" for k in range(5)),
+    "verify tokenizer",
+)
 """What a job on the level `logits` tells, as many as a real one does."""
 PLANNING = 0.1
 """The share of a job's time after which it is planned."""
@@ -65,6 +69,9 @@ FILES = (
     "generation_config.json",
     "model.safetensors",
     "pytorch_model.bin",
+    "special_tokens_map.json",
+    "tokenizer.json",
+    "tokenizer_config.json",
 )
 CHECKS = {
     "config.json": "23 settings as planned",
@@ -78,8 +85,17 @@ CHECKS = {
     "float32 logits": "agree to 7.2e-07 (tolerance 1.1e-05) on 160 tokens",
     "float64 logits": "agree to 3.0e-08 (tolerance 2.2e-07, algebraic)",
     "greedy generation": "16 greedy tokens agree with and without cache",
+    "model(**tokenizer(text))": "agrees to 9.5e-06 (tolerance 1.7e-04) on 46 tokens of text",
     "loads pytorch_model.bin": "no missing, unexpected or mismatched weights",
     "model.safetensors and pytorch_model.bin agree": "both load into the same bits",
+    "tokenizer files": "tokenizer.json, tokenizer_config.json, special_tokens_map.json as planned",
+    "tokenizer loads": "PreTrainedTokenizerFast, 768 tokens, pad '[PAD]' (3), unk '[UNK]' (0)",
+    "tokenizer encodes": "26 texts as tokenizers 0.22.2 does, 2067 ids",
+    "tokenizer decodes": "26 texts as tokenizers 0.22.2 does",
+    "tokenizer keeps text": (
+        "this tokenizer does not keep spaces, every character: 'The quick brown fox does not jump over the…' comes "
+        "back as 'The qu ic k br ow n f o x do es no t j u m…', as it did in training"
+    ),
 }
 NEEDS = Needs(memory=80 << 20, libraries=320 << 20, disk=10 << 20)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from ckpt2hf.dialects import fact_source, saving, schema
+from ckpt2hf.dialects import fact_source, rule_entry, saving, schema
 from ckpt2hf.dialects.fact_source import SOURCES
 from ckpt2hf.ir.samples import samples
 from ckpt2hf.naming import slot_families
@@ -58,7 +58,7 @@ TAKES = {
 """What is written, by the annotation; a table or a list of tables has a part of the page to itself."""
 
 
-KNOWN = {**vars(fact_source), **vars(saving), **vars(schema)}
+KNOWN = {**vars(fact_source), **vars(saving), **vars(rule_entry), **vars(schema)}
 """Everything that may stand in an annotation, by name."""
 
 

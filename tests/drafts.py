@@ -13,7 +13,7 @@ import numpy as np
 
 from ckpt2hf.dialects.draft.entries import entries
 from ckpt2hf.dialects.draft.parts import QUESTION, Choice, Place
-from ckpt2hf.dialects.schema import RuleEntry
+from ckpt2hf.dialects.rule_entry import RuleEntry
 from ckpt2hf.errors import MappingError
 from ckpt2hf.naming import concrete, to_slots
 from ckpt2hf.ops import Mosaic
@@ -106,7 +106,8 @@ class Truth:
         entry = {"from": place.kind.pattern, "to": list(choice.slots), "ops": [op(each) for each in choice.ops]}
         tensors = self.checkpoint.tensors
         found = 0
-        for link in concrete(RuleEntry.model_validate(entry).rule(), self.spec):
+        (rule,) = RuleEntry.model_validate(entry).rules()
+        for link in concrete(rule, self.spec):
             if not all(name in tensors for name in link.names):
                 return False
             try:

@@ -295,6 +295,7 @@ def test_ranks_that_can_be_joined_are_one_job_with_their_settings(runs: Path, ou
         "consolidated.01.pth",
         "config.yaml",
         "params.json",
+        "tokenizer.model",
     ]
     assert job.nbytes == sum(path.stat().st_size for path in (runs / "llama").glob("*.pth"))
     assert open_checkpoint(job.request.source).tensors["output.weight"].meta.shape == (4, 4)

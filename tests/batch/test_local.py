@@ -181,7 +181,7 @@ def test_a_forkserver_that_dies_takes_its_jobs_with_it_and_is_made_anew(job: Cal
     executor = LocalExecutor(2, 1, frozenset({Level.BYTES}))
     try:
         numbers = [executor.start(job(name, "sleep")) for name in "ab"]
-        events(executor, lambda heard: sum(isinstance(event, Phase) for _, event in heard) >= 4)
+        events(executor, lambda heard: sum(isinstance(event, Planned) for _, event in heard) == 2)
         assert executor._server
         server = executor._server.process.pid
         children = [int(pid) for pid in Path(f"/proc/{server}/task/{server}/children").read_text().split()]

@@ -220,7 +220,7 @@ def test_chosen_names(runs: Path) -> None:
         ("[batch]\nretries = 6", "[batch]: there is no word retries; it belongs above [batch]"),
         ('[[checkpoint]]\npath = "a.pt"\nworkers = 1', "[[checkpoint]] 1 (a.pt): there is no word workers; it belongs"),
         ('[[checkpoint]]\npath = "a.pt"\nheads = 1', "write it below [checkpoint.set]"),
-        ('tokenizer = "x"', "there is no word tokenizer"),
+        ('tokens = "x"', "there is no word tokens"),
         ('dialct = "x"', "there is no word dialct; did you mean dialect?"),
         ("[set]\nhead = 6", "there is no fact called 'head'; did you mean heads?"),
         ('[set]\nheads = 6\ndtype = "bf16"', "dtype is no fact: it belongs above [set]"),

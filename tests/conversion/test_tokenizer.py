@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -93,7 +94,7 @@ def test_both_generations_of_transformers_go_on_with_a_text_alike(run: Path, pyt
             text=True,
             check=True,
         ).stdout.splitlines()[-1]
-        for python in (str(EXAMPLE.parent.parent / ".venv/bin/python"), str(python_5x))
+        for python in (sys.executable, str(python_5x))
     ]
     assert said[0] == said[1]
     assert "ş əhər i" in said[0]

@@ -176,10 +176,10 @@ CASES: dict[str, Case] = {
     ),
     "torchtitan of 2026": Case(said("heads=4", "context=16", "rope_theta=500000", "rope_scaling=none")),
     "torchtitan, fused": Case(said("heads=4", "kv_heads=2", "context=16", "rope_theta=500000", "rope_scaling=none")),
-    "torchtitan, Qwen3": Case(said("context=16")),
-    "torchtitan, Qwen3 before April 2026": Case(said("context=16", dialect="torchtitan")),
-    "torchtitan, Qwen3 of April 2026": Case(said("context=16")),
-    "torchtitan, Qwen3 fused": Case(said("kv_heads=2", "context=16")),
+    "torchtitan-qwen3": Case(said("context=16")),
+    "torchtitan-qwen3 before April 2026": Case(said("context=16", dialect="torchtitan-qwen3")),
+    "torchtitan-qwen3 of April 2026": Case(said("context=16")),
+    "torchtitan-qwen3, fused": Case(said("kv_heads=2", "context=16")),
     "torchtune": Case(
         said("heads=4", "context=16", "norm_eps=1e-5", "rope_layout=pairs", "rope_theta=500000", "rope_scaling=none")
     ),

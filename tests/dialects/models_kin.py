@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 VOCAB, TIME, WIDTH, LAYERS, HEADS = 40, 16, 24, 2, 3
+SHRUNK = float(torch.tensor(WIDTH**-0.5))
+"""In float32, as torch rounds a number that a float32 tensor is multiplied with: also where logits are float64."""
 GAINS = ("weight", "gamma", "w", "scale")
 ACTIVATIONS: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
     "gelu": functional.gelu,
@@ -185,7 +187,7 @@ class XTransformer(nn.Module):
         self.to_logits = nn.Linear(WIDTH, VOCAB, bias=False)
 
     def forward(self, idx: torch.Tensor) -> tuple[torch.Tensor, None]:
-        where = self.pos_emb.emb(torch.arange(idx.shape[1])) * WIDTH**-0.5
+        where = self.pos_emb.emb(torch.arange(idx.shape[1])) * SHRUNK
         return self.to_logits(self.attn_layers(self.token_emb.emb(idx) + where)), None
 
 
@@ -213,7 +215,7 @@ class OldXTransformer(nn.Module):
         self.to_logits = None if tied else nn.Linear(WIDTH, VOCAB)
 
     def forward(self, idx: torch.Tensor) -> tuple[torch.Tensor, None]:
-        where = self.pos_emb.emb(torch.arange(idx.shape[1])) * WIDTH**-0.5
+        where = self.pos_emb.emb(torch.arange(idx.shape[1])) * SHRUNK
         x = self.norm(self.attn_layers(self.token_emb.emb(idx) + where))
         return (x @ self.token_emb.emb.weight.T if self.to_logits is None else self.to_logits(x)), None
 

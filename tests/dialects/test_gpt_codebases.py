@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -12,124 +11,29 @@ from ckpt2hf.api import Request, plan
 from ckpt2hf.errors import Ckpt2hfError, FactsError, MappingError
 from ckpt2hf.verify.reference import reference
 from ckpt2hf.verify.weights import load_slots
+from dialects.gpt_cases import CASES
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Iterable
     from pathlib import Path
 
-    State = dict[str, torch.Tensor]
+    from dialects.gpt_cases import Case, State
 
 NOISE = 2e-5
 """Largest float32 difference of a right reading at these sizes (measured: 4e-6); exchanged tensors cost 1e-2 and more,
 tanh for erf GELU 5e-4."""
 
 
-@dataclass(frozen=True)
-class Case:
-    """A codebase: its model, how it is saved, what a person who trained it types."""
-
-    make: Callable[[Any, Any, Any], Any]
-    dialect: str
-    facts: tuple[str, ...] = ()
-    named: bool = False
-    """Whether the names alone do not say whose code it was, so that a person has to."""
-    exactness: str = "algebraic"
-    save: Callable[[State], Any] = dict
-
-    @property
-    def flags(self) -> dict[str, Any]:
-        return {"dialect": self.dialect if self.named else None, "facts": self.facts}
-
-
-X = ("head_dim=5", "norm_offset=true")
-CASES: dict[str, Case] = {
-    "makemore": Case(
-        lambda m, _g, _k: m.Fused("gelu_tanh", tied=False, mask=True), "makemore", ("heads=3",), True, "bitwise"
-    ),
-    "llm.c": Case(lambda m, _g, _k: m.Fused("gelu_tanh", mask=True), "llmc", ("heads=3",), True, "bitwise"),
-    "zero-to-hero": Case(
-        lambda _m, g, _k: g.ZeroToHero(),
-        "zero-to-hero",
-        exactness="bitwise",
-        save=lambda s: {"epoch": 2, "model_state_dict": s, "optimizer_state_dict": {}, "scheduler_state_dict": {}},
-    ),
-    "zero-to-hero, tied": Case(lambda _m, g, _k: g.ZeroToHero(tied=True), "zero-to-hero", exactness="bitwise"),
-    "commented-transformers": Case(lambda _m, g, _k: g.Commented(), "commented-transformers", ("heads=3",)),
-    "commented-transformers, untied": Case(
-        lambda _m, g, _k: g.Commented(tied=False), "commented-transformers", ("heads=3",)
-    ),
-    "commented-transformers, no bias": Case(
-        lambda _m, g, _k: g.Commented(head_bias=False, bias=False),
-        "commented-transformers",
-        ("heads=3",),
-        exactness="bitwise",
-    ),
-    "nanogptplus": Case(lambda _m, g, _k: g.NanoGptPlus(), "nanogptplus", ("heads=3",)),
-    "nanogptplus, head_dim said": Case(lambda _m, g, _k: g.NanoGptPlus(4), "nanogptplus", ("head_dim=4",)),
-    "nanogptplus, no bias": Case(
-        lambda _m, g, _k: g.NanoGptPlus(8, bias=False), "nanogptplus", ("heads=3",), exactness="bitwise"
-    ),
-    "affjljoo": Case(
-        lambda _m, g, _k: g.Swish(),
-        "affjljoo",
-        ("heads=3",),
-        exactness="bitwise",
-        save=lambda s: {"model": s, "metrics": {"loss": 1.5}},
-    ),
-    "rasbt, fast": Case(lambda _m, _g, k: k.Rasbt(fused=True), "rasbt-gpt", ("heads=3",), exactness="bitwise"),
-    "rasbt, fast and compiled": Case(
-        lambda _m, _g, k: k.Rasbt(fused=True, bias=False),
-        "rasbt-gpt",
-        ("heads=3",),
-        exactness="bitwise",
-        save=lambda s: {f"_orig_mod.{name}": part for name, part in s.items()},
-    ),
-    "rasbt, einsum": Case(lambda _m, _g, k: k.Rasbt(fused=False), "rasbt-gpt", ("heads=3",), exactness="bitwise"),
-    "rasbt, einsum without bias": Case(
-        lambda _m, _g, k: k.Rasbt(fused=False, bias=False), "rasbt-gpt", ("heads=3",), exactness="bitwise"
-    ),
-    "x-transformers": Case(
-        lambda _m, _g, k: k.XTransformer(),
-        "x-transformers",
-        X,
-        True,
-        save=lambda s: {f"net.{name}": part for name, part in s.items()},
-    ),
-    "x-transformers, heads said": Case(
-        lambda _m, _g, k: k.XTransformer(size=4), "x-transformers", ("heads=3", "norm_offset=true"), True
-    ),
-    "x-transformers before 2024-06-27": Case(
-        lambda _m, _g, k: k.XTransformer(plus=0), "x-transformers", ("head_dim=5", "norm_offset=false"), True
-    ),
-    "x-transformers with ff_swish": Case(
-        lambda _m, _g, k: k.XTransformer(activation="silu"), "x-transformers", (*X, "activation=silu"), True
-    ),
-    "x-transformers of 2022": Case(
-        lambda _m, _g, k: k.OldXTransformer(), "x-transformers", ("heads=3", "activation=gelu")
-    ),
-    "x-transformers of 2022, tied": Case(
-        lambda _m, _g, k: k.OldXTransformer(8, tied=True), "x-transformers", ("head_dim=8", "activation=gelu")
-    ),
-    "ARENA": Case(lambda _m, _g, k: k.Lens(), "transformerlens", named=True),
-    "ARENA, narrow heads": Case(lambda _m, _g, k: k.Lens(5), "transformerlens", named=True),
-    "TransformerLens": Case(
-        lambda _m, _g, k: k.Lens(activation="gelu", library=True), "transformerlens", ("activation=gelu",), True
-    ),
-}
-
-
 @pytest.fixture(params=CASES)
-def made(request: pytest.FixtureRequest, models: Any, gpts: Any, kin: Any, saved: Any) -> tuple[Case, Path, Any]:
+def made(request: pytest.FixtureRequest, saved: Any) -> tuple[Case, Path, Any]:
     case = CASES[request.param]
-    model = case.make(models, gpts, kin)
-    maker = next(each for each in (models, gpts, kin) if hasattr(each, type(model).__name__))
-    maker.loud(model)
+    model = case.model()
     return case, saved(case.save(model.state_dict())), model
 
 
 def test_it_computes_what_its_own_code_computes(made: tuple[Case, Path, Any], proved: Any) -> None:
     case, path, model = made
-    report = proved(path, model, noise=NOISE, **case.flags)
+    report = proved(path, model, noise=NOISE, **case.said)
     assert report.exactness == case.exactness
     if not case.named:
         assert report.dialect.id == case.dialect
@@ -178,13 +82,13 @@ def test_tensors_in_one_another_s_place_show(made: tuple[Case, Path, Any], saved
     with torch.no_grad():
         wanted = model(tokens)[0]
     state = {name: part.clone() for name, part in model.state_dict().items()}
-    right = off(saved(case.save(state)), case.flags, wanted, tokens)
+    right = off(saved(case.save(state)), case.said, wanted, tokens)
     assert isinstance(right, float)
     assert right <= NOISE
     tried = mixed_up(state, [name for name, _ in model.named_parameters()])
     assert len(tried) > 8
     for title, mutant in tried:
-        found = off(saved(case.save(mutant)), case.flags, wanted, tokens)
+        found = off(saved(case.save(mutant)), case.said, wanted, tokens)
         assert isinstance(found, str) or found > NOISE, title
 
 
@@ -201,7 +105,7 @@ OPTIONAL = {
 
 def test_one_tensor_more_or_less_is_refused(made: tuple[Case, Path, Any], saved: Any) -> None:
     case, _, model = made
-    state, flags = dict(model.state_dict()), {**case.flags, "dialect": case.dialect}
+    state, flags = dict(model.state_dict()), {**case.said, "dialect": case.dialect}
     twins = [
         name
         for name, part in state.items()
@@ -218,17 +122,14 @@ def test_one_tensor_more_or_less_is_refused(made: tuple[Case, Path, Any], saved:
 
 
 @pytest.mark.parametrize("name", ["commented-transformers", "affjljoo", "rasbt, fast", "nanogptplus", "makemore"])
-def test_another_number_of_heads_is_another_function(
-    name: str, models: Any, gpts: Any, kin: Any, saved: Any, tokens: torch.Tensor
-) -> None:
+def test_another_number_of_heads_is_another_function(name: str, saved: Any, tokens: torch.Tensor) -> None:
     case = CASES[name]
-    model = case.make(models, gpts, kin)
-    next(each for each in (models, gpts, kin) if hasattr(each, type(model).__name__)).loud(model)
+    model = case.model()
     with torch.no_grad():
         wanted = model(tokens)[0]
     path = saved(case.save(model.state_dict()))
     for heads in (1, 2, 4, 6, 8, 12, 24):
-        found = off(path, {**case.flags, "facts": (f"heads={heads}",)}, wanted, tokens)
+        found = off(path, {**case.said, "facts": (f"heads={heads}",)}, wanted, tokens)
         assert isinstance(found, str) or found > 0.1
 
 
@@ -249,14 +150,3 @@ def test_the_header_of_llm_c_is_a_mark_and_padding_rows_are_cut_off(models: Any,
     assert "llmc.n_head" in report.dialect.reason
     assert [made.id for made in report.rewrites] == ["8 unused rows cut off the embedding"]
     assert report.exactness == "bitwise"
-
-
-def test_conv1d_with_the_old_name_of_the_head(models: Any, saved: Any, proved: Any) -> None:
-    """graykode's, after pytorch-pretrained-BERT: matrices `[in, out]`."""
-    model = models.loud(models.Fused("gelu_tanh", mask=True))
-    state = {
-        name.replace("lm_head.", "lm_head.decoder."): part.T.contiguous() if ".c_" in name and part.ndim == 2 else part
-        for name, part in model.state_dict().items()
-    }
-    report = proved(saved(state), model, noise=NOISE, facts=("heads=3",))
-    assert (report.dialect.id, report.exactness) == ("graykode", "bitwise")

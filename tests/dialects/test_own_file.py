@@ -21,6 +21,7 @@ from ckpt2hf import dialects as d
 from ckpt2hf.api import Request, dialect, dialect_text, dialects, inspect, path_or_url, plan
 from ckpt2hf.dialects.load import _problems
 from ckpt2hf.dialects.own_file import MAX_BYTES
+from ckpt2hf.dialects.rule_entry import RuleEntry
 from ckpt2hf.errors import BrokenPromiseError, Ckpt2hfError, FactsError, NotFoundError, UsageError
 from ckpt2hf.ir import FIELDS, choices, slots
 from ckpt2hf.naming import UnsoundRuleError, is_slot, link, slot_families
@@ -182,32 +183,32 @@ MISTAKES = [
     ('to = "positions.weight"', "to = []", "to = []", "layout[1].rule[0].to", "at least one item"),
     ('to = "positions.weight"', "to = 3", "to = 3", "layout[1].rule[0].to", "a name in quotes, not 3"),
     (
-        'to = ["layers.{i}.attn.q.bias"',
-        'to = ["layers.{i}.atn.q.bias"',
+        'to = ["layers.{i}.attn.q"',
+        'to = ["layers.{i}.atn.q"',
         "atn",
-        "layout[0].rule[1].to[0]",
-        "there is no slot layers.{i}.atn.q.bias; did you mean layers.{i}.attn.q.bias?",
+        "layout[0].rule[0].to[0]",
+        "there is no slot layers.{i}.atn.q.weight; did you mean layers.{i}.attn.q.weight?",
     ),
     (
-        'to = ["layers.{i}.attn.q.bias"',
-        'to = ["layers.{h}.attn.q.bias"',
+        'to = ["layers.{i}.attn.q"',
+        'to = ["layers.{h}.attn.q"',
         "{h}",
-        "layout[0].rule[1].to[0]",
-        "there is no slot layers.{h}.attn.q.bias; did you mean layers.{i}.attn.q.bias?",
+        "layout[0].rule[0].to[0]",
+        "there is no slot layers.{h}.attn.q.weight; did you mean layers.{i}.attn.q.weight?",
     ),
     (
-        'to = ["layers.{i}.attn.q.bias"',
-        'to = ["layers.{i}.attn.q.weight"',
-        'to = ["layers.{i}.attn.q.weight", "layers.{i}.attn.k.bias"',
-        "layout[0].rule[1].to[0]",
+        'to = ["layers.{i}.attn.q", "layers.{i}.attn.k"',
+        'to = ["layers.{i}.attn.q", "layers.{i}.attn.q"',
+        'to = ["layers.{i}.attn.q", "layers.{i}.attn.q"',
+        "layout[0].rule[0].to[1]",
         "layers.{i}.attn.q.weight is in rule[0] as well",
     ),
     (
-        'from = "transformer.h.{i}.attn.c_attn.bias"',
-        'from = "transformer.h.{i}.attn.c_attn.weight"',
-        'from = "transformer.h.{i}.attn.c_attn.weight"',
-        "layout[0].rule[1].from",
-        "transformer.h.{i}.attn.c_attn.weight is in rule[0] as well",
+        'from = "transformer.h.{i}.attn.c_attn"',
+        'from = "transformer.h.{i}.attn.c_proj"',
+        'from = "transformer.h.{i}.attn.c_proj"',
+        "layout[0].rule[0].from",
+        'transformer.h.{i}.attn.c_proj.weight is in modules."transformer.h.{i}.attn.c_proj" as well',
     ),
     (
         'split = ["inner", "inner", "inner"]',
@@ -224,7 +225,7 @@ MISTAKES = [
         "there is no length iner; did you mean inner?",
     ),
     (
-        'from = "transformer.h.{i}.attn.c_attn.weight"',
+        'from = "transformer.h.{i}.attn.c_attn"',
         'from = ["a.{i}", "b.{i}", "c.{i}"]',
         "ops =",
         "layout[0].rule[0].ops[0]",
@@ -276,7 +277,7 @@ MISTAKES = [
         '"lm_head.weight" = "head.weight"',
         '"transformer.h.{i}.attn.c_attn.bias" = "head.bias"',
         "from =",
-        "layout[0].rule[1].from",
+        "layout[0].rule[0].from",
         'transformer.h.{i}.attn.c_attn.bias is in tensors."transformer.h.{i}.attn.c_attn.bias" as well',
     ),
     (
@@ -293,6 +294,7 @@ MISTAKES = [
         'layout[0].modules."transformer.ln_2"',
         "there are 1 tensors, and the rule names 2 slots",
     ),
+    ('"layers.{i}.attn.v"]', '"layers.{i}.router"]', "router", "layout[0].rule[0].to[2]", "layers.{i}.router.bias"),
 ]
 
 
@@ -318,7 +320,7 @@ def test_a_rule_without_a_place_of_its_own_is_found_at_its_heading(own: Callable
     file = own(('split = ["inner", "inner", "inner"]', 'split = ["inner", "inner"]'))
     number = int(LINE.match(refusal(file).details[0])[1])  # type: ignore[index]
     text = file.read_text(encoding="utf-8").splitlines()
-    assert text[number] == 'from = "transformer.h.{i}.attn.c_attn.weight"'
+    assert text[number] == 'from = "transformer.h.{i}.attn.c_attn"'
 
 
 def test_all_mistakes_come_in_one_error_in_the_order_of_the_file(own: Callable[..., Path]) -> None:
@@ -329,6 +331,27 @@ def test_all_mistakes_come_in_one_error_in_the_order_of_the_file(own: Callable[.
     for k in apart:
         assert any(MISTAKES[k][4] in detail for detail in told), MISTAKES[k]
     assert len(told) <= len(apart) + 2  # a fact under a wrong name is also missing under its own
+
+
+def written_out(kind: str) -> str:
+    """minGPT's fused rule for one kind of tensor."""
+    parts = ", ".join(f'"layers.{{i}}.attn.{part}.{kind}"' for part in "qkv")
+    split = 'ops = [{ split = ["inner", "inner", "inner"] }]'
+    return f'[[layout.rule]]\nfrom = "transformer.h.{{i}}.attn.c_attn.{kind}"\nto = [{parts}]\n{split}\n\n'
+
+
+def test_a_rule_over_modules_is_one_of_weights_and_one_of_biases(own: Callable[..., Path]) -> None:
+    start = MINGPT.index("[[layout.rule]]")
+    end = MINGPT.index("[[layout.tie]]")
+    text = MINGPT[:start] + written_out("weight") + written_out("bias") + MINGPT[end:]
+    assert dialect(own(text=text)).layout[0].naming == dialect("mingpt").layout[0].naming
+
+
+def test_a_rule_over_modules_without_a_bias_is_one_of_weights() -> None:
+    rule = RuleEntry(**{"from": "gate.{i}", "to": "layers.{i}.router"})
+    assert [(*map(str, each.names), *map(str, each.slots)) for each in rule.apart()] == [
+        ("gate.{i}.weight", "layers.{i}.router.weight")
+    ]
 
 
 HEAD_DIM = 'head_dim = { quotient = ["d_model", "heads"] }\n'
@@ -517,17 +540,12 @@ def test_a_rule_that_fits_no_such_model_is_the_user_s_to_correct(
     own: Callable[..., Path], golden: Callable[[str], Any]
 ) -> None:
     """Whether all its slots are there is seen only once the facts are known."""
-    path = own(
-        (
-            '["layers.{i}.attn.q.bias", "layers.{i}.attn.k.bias", "layers.{i}.attn.v.bias"]',
-            '["layers.{i}.attn.q.bias", "layers.{i}.attn.k.bias", "head.bias"]',
-        ),
-    )
+    path = own(('"layers.{i}.attn.v"]', '"layers.{i}.mlp.gate"]'))
     with pytest.raises(UsageError) as refused:
         plan(Request(source=golden("mingpt").path, dialect=path, facts=("heads=3",)))
     (told,) = refused.value.details
     number = int(LINE.match(told)[1])  # type: ignore[index]
-    assert "c_attn.bias" in path.read_text(encoding="utf-8").splitlines()[number]
+    assert "c_attn" in path.read_text(encoding="utf-8").splitlines()[number]
     assert "of which this model has only some" in told
 
 

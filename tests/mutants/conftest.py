@@ -15,7 +15,6 @@ from transformers import GPT2Config, GPT2LMHeadModel
 
 from ckpt2hf.api import Request, WeightFormat, plan
 from ckpt2hf.output import WeightOptions, write_weights
-from ckpt2hf.rewrites import Exactness
 from ckpt2hf.tensors import DType, Meta
 from ckpt2hf.verify import logits
 from ckpt2hf.verify.bytes import check_bytes
@@ -141,10 +140,9 @@ def bench(repository: Path) -> Callable[[str], Bench]:
             Request(source=repository / "tests" / "golden" / golden / SOURCES.get(golden, "checkpoint.pt"), **said)
         )
         state = {name: tensor(t).clone().contiguous() for name, t in made.tensors.items()}
-        exactness = "algebraic" if made.exactness is Exactness.ALGEBRAIC else "bitwise"
         trained = logits._Source(made.spec, load_slots(made.slots, torch.float32), make_probes(made.spec, 0))
         modules = logits.expand(made.target.modules, made.spec.layers)
-        promise = logits._Promise(modules, exactness, logits._expand_names(made.activations, made.spec.layers))
+        promise = logits._Promise(modules, made.exactness, logits._expand_names(made.activations, made.spec.layers))
         return Bench(name, made, state, dict(made.config), trained, promise)
 
     return make

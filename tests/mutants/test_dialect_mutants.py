@@ -16,7 +16,7 @@ from ckpt2hf.dialects import Candidate, Origin
 from ckpt2hf.dialects.fact_source import FactSource
 from ckpt2hf.dialects.fit import fit
 from ckpt2hf.dialects.resolve import resolve
-from ckpt2hf.dialects.schema import OpEntry, RuleEntry
+from ckpt2hf.dialects.rule_entry import OpEntry, RuleEntry
 from ckpt2hf.errors import Ckpt2hfError
 from ckpt2hf.ir import FIELDS, Position, choices, parse_field, plain, slots
 from ckpt2hf.naming import pattern
@@ -75,13 +75,13 @@ def allowed(golden: Any) -> float:
 
 
 def spelled_out(layout: Any) -> Any:
-    """The layout with every tensor of its short tables as a rule of its own, so that each can be got wrong."""
+    """The layout with a rule for every tensor of a module or a short table, so that each can be got wrong."""
     rules = [
         RuleEntry(**{"from": [*map(str, r.names)], "to": [*map(str, r.slots)]})
         for r in layout.naming.rules
         if not r.ops
     ]
-    ordinary = tuple(rule for rule in layout.rule if rule.ops)
+    ordinary = (each for rule in layout.rule if rule.ops for each in rule.apart())
     return layout.model_copy(update={"modules": {}, "tensors": {}, "rule": (*rules, *ordinary)})
 
 
@@ -226,6 +226,8 @@ def forgotten_entries(layout: Any, made: Any) -> Iterator[tuple[str, Any]]:
 
 COPY = "an untied head that holds the embedding's very numbers computes the same logits"
 ONE_WIDTH = "the width of the model is that of all heads together"
+NO_MULTIPLE = "that axis is no multiple of the width of a head, so it says nothing, and the user has said the number"
+KEY_BIAS = "without RoPE the bias of a key adds the same to every score of a query"
 SAME_FUNCTION = {
     ("litgpt_llama", "head_dim along axis 0"): ONE_WIDTH,
     ("qwen3-from-scratch", "heads along axis 1"): ONE_WIDTH,
@@ -233,6 +235,18 @@ SAME_FUNCTION = {
     ("minimind3", "heads along axis 1"): ONE_WIDTH,
     **{(f"torchtune{name}", "head_dim along axis 0"): ONE_WIDTH for name in ("", ", Phi-3", ", Llama 3.2", ", Qwen2")},
     ("tiny-llm-zh", "head_dim along axis 0"): ONE_WIDTH,
+    ("nanogptplus", "heads along axis 0"): NO_MULTIPLE,
+    **{("nanogptplus, no bias", f"{name} along axis 0"): ONE_WIDTH for name in ("heads", "head_dim")},
+    ("x-transformers of 2022", "heads along axis 1"): NO_MULTIPLE,
+    **{
+        ("x-transformers of 2022, tied", f"{name} along axis 1"): ONE_WIDTH
+        for name in ("heads", "kv_heads", "head_dim")
+    },
+    **{
+        (f"zero-to-hero{tied}", f"blocks.{{i}}.att.heads.{{h}}.key.bias {order}"): KEY_BIAS
+        for tied in ("", ", tied")
+        for order in ("reversed", "rolled")
+    },
     ("nanogpt_bias", "tied = False"): COPY,
     ("nanogpt_nobias_origmod", "tied = False"): COPY,
     ("nanogpt_nobias_raw", "tied = False"): COPY,

@@ -160,8 +160,8 @@ def test_a_source_that_is_replaced_after_it_was_read_is_refused(
 ) -> None:
     module = sys.modules["ckpt2hf.run.convert"]
     source = s3.upload(trained(1), "ckpt.pt")
-    real = module.verify
-    monkeypatch.setattr(module, "verify", lambda *a, **k: (real(*a, **k), s3.upload(trained(2), "ckpt.pt"))[0])
+    real = module.proof
+    monkeypatch.setattr(module, "proof", lambda *a, **k: (real(*a, **k), s3.upload(trained(2), "ckpt.pt"))[0])
     with pytest.raises(CheckpointError, match="changed while it was being read"):
         convert(Request(source=source, **NANOGPT), Writing(out=tmp_path / "out", level=Level.BYTES))
     assert not (tmp_path / "out").exists()

@@ -14,6 +14,7 @@ from safetensors.torch import load_file, save_file
 
 from ckpt2hf.errors import BrokenPromiseError
 from ckpt2hf.ir import Activation, Factor, NormPlacement
+from ckpt2hf.rewrites import Exactness
 from ckpt2hf.verify.logits import compare_logits
 
 if TYPE_CHECKING:
@@ -112,12 +113,12 @@ def test_a_rewrite_passes_as_algebraic_only(kit: Any, tmp_path: Path, *, loud: b
     weights = kit.draw(spec, loud=loud)
     directory = kit.write(tmp_path, kit.config(spec), head_bias_folded(spec, weights, kit.state(spec, weights)))
     rewritten = frozenset({"final_norm"})
-    checks = compare(kit, directory, weights, spec, exactness="algebraic", rewritten=rewritten)
+    checks = compare(kit, directory, weights, spec, exactness=Exactness.ALGEBRAIC, rewritten=rewritten)
     assert failed(checks) == []
     assert failed(compare(kit, directory, weights, spec)) == ["float64 logits"]
     config = kit.config(spec) | {"layer_norm_epsilon": 1.001e-5}
     kit.write(tmp_path, config, head_bias_folded(spec, weights, kit.state(spec, weights)))
-    strict = compare(kit, directory, weights, spec, exactness="algebraic", rewritten=rewritten)
+    strict = compare(kit, directory, weights, spec, exactness=Exactness.ALGEBRAIC, rewritten=rewritten)
     assert "float64 logits" in failed(strict), "before the rewritten module nothing may move at all"
     assert strict[2].numbers["first_diverging"] == "layers.0.attn"
 
@@ -130,7 +131,7 @@ def test_a_folded_attention_scale_passes_as_algebraic(kit: Any, tmp_path: Path) 
         for part in ("weight", "bias"):
             folded[f"layers.{i}.attn.q.{part}"] = (weights[f"layers.{i}.attn.q.{part}"] * 3**-0.5).astype(np.float32)
     directory = kit.write(tmp_path, kit.config(spec), kit.state(spec, folded))
-    checks = compare(kit, directory, weights, spec, exactness="algebraic")
+    checks = compare(kit, directory, weights, spec, exactness=Exactness.ALGEBRAIC)
     assert failed(checks) == []
     assert checks[2].numbers["max_abs"] > 1e-9
 

@@ -174,6 +174,7 @@ class _Walk:
         if wanted is None or wanted:
             self.touched.add(number)
         names = [entry.name for entry in files]
+        tokenizers = [name for name in names if is_name(name)]
         seen = survey(folder.path, names, [entry.name for entry in folders], wanted=wanted)
         forced = [name for name in seen.left if (*folder.parts, name) in search.forced]
         for name, why in seen.left.items():
@@ -184,7 +185,7 @@ class _Walk:
             path = folder.path / found.source if found.source else folder.path
             if str(path) not in self._paths:
                 self._paths.add(str(path))
-                side = [folder.path / name for name in names if is_name(name) or name in belonging(found.source, names)]
+                side = [folder.path / name for name in (*belonging(found.source, names), *tokenizers)]
                 side += above(folder.path) if found.source is None else []
                 source = source_of(number, folder.parts, folder.path, found, side)
                 rank = (not found.sure, found.source in links, natural(source.parts))

@@ -11,22 +11,14 @@ from ckpt2hf.dialects.fact_problems import fact_problems
 from ckpt2hf.dialects.fact_source import FactSource, FactSources, Paths, Patterns, PatternText, Table, When
 from ckpt2hf.dialects.families import FAMILIES
 from ckpt2hf.dialects.problem import Problem, ProblemsError
+from ckpt2hf.dialects.rule_entry import KINDS, RuleEntry
 from ckpt2hf.dialects.saving import SaveEntry
 from ckpt2hf.naming import (
-    DealTemplate,
     Drop,
     Expectation,
-    JoinTemplate,
     Naming,
-    OpTemplate,
     Rule,
-    SplitTemplate,
-    SqueezeTemplate,
-    StackTemplate,
     Tie,
-    TransposeTemplate,
-    UnsqueezeTemplate,
-    UnstackTemplate,
     is_slot,
     pattern,
 )
@@ -36,9 +28,6 @@ if TYPE_CHECKING:
 
     from ckpt2hf.dialects.own_file import DialectFile
     from ckpt2hf.dialects.toml_lines import Path
-
-KINDS = ("weight", "bias")
-"""The tensors of a module."""
 
 
 class Mark(Table):
@@ -81,75 +70,6 @@ class Signature(Table):
     """What only this codebase leaves in a file; one of them is enough to be certain."""
     shared: bool = True
     """Whether other codebases save the same names for another function, so that names alone decide nothing."""
-
-
-class OpEntry(Table):
-    """One op of a rule; exactly one word."""
-
-    transpose: bool | None = None
-    """`true`: the axes of every matrix are exchanged."""
-    split: tuple[str, ...] | None = None
-    """One tensor is cut into parts of these lengths."""
-    join: str | None = None
-    """All tensors, each of this length, become one."""
-    squeeze: int | None = Field(default=None, ge=0)
-    """This axis, of length one, is taken away."""
-    unsqueeze: int | None = Field(default=None, ge=0)
-    """An axis of length one is put here."""
-    unstack: str | None = None
-    """A stack along the first axis is taken apart, into as many tensors as this word says."""
-    stack: bool | None = None
-    """`true`: all tensors are laid on each other, along a new first axis."""
-    deal: tuple[str, ...] | None = None
-    """Rows are dealt out, so many to each tensor in a round; `rounds` says how many rounds there are."""
-    rounds: str = "kv_heads"
-    """How many rounds `deal` has."""
-    axis: int = Field(default=0, ge=0)
-    """Along which axis `split` and `join` work, counted from 0."""
-
-    def template(self) -> OpTemplate:
-        """The op, sizes still words. Raises ValueError unless there is exactly one."""
-        made: list[OpTemplate] = []
-        if self.transpose:
-            made.append(TransposeTemplate())
-        if self.split is not None:
-            made.append(SplitTemplate(self.axis, self.split))
-        if self.join is not None:
-            made.append(JoinTemplate(self.axis, self.join))
-        if self.squeeze is not None:
-            made.append(SqueezeTemplate(self.squeeze))
-        if self.unsqueeze is not None:
-            made.append(UnsqueezeTemplate(self.unsqueeze))
-        if self.unstack is not None:
-            made.append(UnstackTemplate(self.unstack))
-        if self.stack:
-            made.append(StackTemplate())
-        if self.deal is not None:
-            made.append(DealTemplate(self.deal, self.rounds))
-        if len(made) != 1:
-            raise ValueError("an op is exactly one of transpose, split, join, squeeze, unsqueeze, unstack, stack, deal")
-        return made[0]
-
-    @model_validator(mode="after")
-    def _one_word(self) -> Self:
-        self.template()
-        return self
-
-
-class RuleEntry(Table):
-    """These names, put through these ops, are these slots."""
-
-    names: Patterns = Field(alias="from", min_length=1)
-    """Tensors of the checkpoint. A variable on both sides makes one rule of it for each value; one on a single side is
-    as many tensors as it has values, in order."""
-    slots: Patterns = Field(alias="to", min_length=1)
-    """What they become."""
-    ops: tuple[OpEntry, ...] = ()
-    """What is done on the way, in order."""
-
-    def rule(self) -> Rule:
-        """The same as a rule of a naming."""
-        return Rule(self.names, self.slots, tuple(op.template() for op in self.ops))
 
 
 class TieEntry(Table):
@@ -227,7 +147,7 @@ class Layout(Table):
         for name, slot in self.tensors.items():
             yield ("tensors", name), Rule((pattern(name),), (pattern(slot),))
         for k, entry in enumerate(self.rule):
-            yield ("rule", k), entry.rule()
+            yield from ((("rule", k), rule) for rule in entry.rules())
 
     @property
     def naming(self) -> Naming:

@@ -11,8 +11,9 @@ from ckpt2hf.dialects.fact_problems import fact_problems
 from ckpt2hf.dialects.fact_source import FactSource
 from ckpt2hf.dialects.families import FAMILIES
 from ckpt2hf.dialects.problem import Problem
+from ckpt2hf.dialects.rule_entry import KINDS, RuleEntry
 from ckpt2hf.dialects.saving import SaveEntry
-from ckpt2hf.dialects.schema import KINDS, DropEntry, RuleEntry, TieEntry
+from ckpt2hf.dialects.schema import DropEntry, TieEntry
 from ckpt2hf.dialects.toml_lines import written
 from ckpt2hf.ir import FIELDS, parse_field
 from ckpt2hf.ir.samples import samples
@@ -174,13 +175,16 @@ def _save_problems(save: SaveEntry | None) -> Iterator[Problem]:
 def _rule_problems(rules: Mapping[int, RuleEntry], before: _Before) -> Iterator[Problem]:
     known = [str(family) for family in slot_families()]
     for k, entry in rules.items():
-        rule = entry.rule()
-        strange = [(n, slot) for n, slot in enumerate(rule.slots) if not is_slot(slot)]
-        for n, slot in strange:
-            yield Problem(("rule", k, "to", n), f"there is no slot {slot}{near(str(slot), known)}")
-        yield from (problem.below("rule", k) for problem in _repeated(rule, ("rule", k), before))
-        if not strange:
-            yield from (problem.below("rule", k) for problem in _misfit(rule))
+        found = []
+        for rule in entry.rules():
+            told = [
+                Problem(("to", n), f"there is no slot {slot}{near(str(slot), known)}")
+                for n, slot in enumerate(rule.slots)
+                if not is_slot(slot)
+            ]
+            found.append([*told, *_repeated(rule, ("rule", k), before), *(() if told else _misfit(rule))])
+        told_of = next(filter(None, found), [])  # of a module's weight, or else of its bias
+        yield from (problem.below("rule", k) for problem in told_of)
 
 
 def _repeated(rule: Rule, place: Path, before: _Before) -> Iterator[Problem]:

@@ -6,7 +6,8 @@ from ckpt2hf.tokenizers.find import files_in, in_folder, is_name, named, tokeniz
 from ckpt2hf.tokenizers.fit import NONE, Special, Tokenizer, fitted
 from ckpt2hf.tokenizers.format import Hints
 from ckpt2hf.tokenizers.formats import FORMATS, format_of, read
-from ckpt2hf.tokenizers.probes import PROBES, spoken
+from ckpt2hf.tokenizers.library import LibraryOriginal
+from ckpt2hf.tokenizers.probes import PROBES, own_text, spoken
 from ckpt2hf.tokenizers.source import ROLES, Original, TokenizerSource, Unencodable
 from ckpt2hf.tokenizers.written import CONFIG, TOKENIZER, tables
 
@@ -19,6 +20,7 @@ __all__ = [
     "TOKENIZER",
     "AskedTokenizer",
     "Hints",
+    "LibraryOriginal",
     "Original",
     "Policy",
     "Special",
@@ -32,6 +34,7 @@ __all__ = [
     "in_folder",
     "is_name",
     "named",
+    "own_text",
     "read",
     "special_tokens",
     "spoken",

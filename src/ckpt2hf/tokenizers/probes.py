@@ -42,12 +42,26 @@ PROBES: Mapping[str, str] = {
     "surrogates' neighbours": "\ud7ff\ue000\ufffd\uffff\U00010000\U0010ffff",
 }
 """By what they are about. Each is encoded by itself."""
+_OWN = 2048
+"""Tokens whose own text is looked at, at most."""
+
+
+def own_text(source: TokenizerSource) -> str:
+    """The texts of a tokenizer's own tokens, one after another; of a large vocabulary, of some everywhere in it.
+
+    It is the only text with all that a small vocabulary has: of the built-in ones, a table of characters refuses most.
+    """
+    ids = sorted(set(source.vocabulary.values()))
+    parts = []
+    for number in ids[:: -(-len(ids) // _OWN)]:
+        with suppress(KeyError):  # an id that the tokenizer leaves out, and that has a name in the library only
+            parts.append(source.original.decode([number]))
+    return "".join(parts)
 
 
 def spoken(source: TokenizerSource) -> str:
-    """A text of several tokens: a built-in one, or else what this tokenizer makes of its own first ids."""
-    first = sorted(source.vocabulary.values())[:16]
-    own = source.original.decode(first)
+    """A text of several tokens: a built-in one, or else the tokenizer's own."""
+    own = own_text(source)
     for text in (PROBES["Azerbaijani"], PROBES["English"], own, *PROBES.values()):
         with suppress(Unencodable):
             if len(source.original.encode(text)) > 1:

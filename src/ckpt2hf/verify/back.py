@@ -9,7 +9,6 @@ from ckpt2hf.dialects import read_as
 from ckpt2hf.errors import Ckpt2hfError
 from ckpt2hf.naming import collapse, to_slots
 from ckpt2hf.ops import Mosaic
-from ckpt2hf.rewrites import Exactness
 from ckpt2hf.verify.bytes import both_ways, compare
 from ckpt2hf.verify.levels import Level
 from ckpt2hf.verify.verdict import Check, Verdict
@@ -112,7 +111,7 @@ def _logits(written: Checkpoint, plan: BackPlan, kind: str, progress: Callable[[
         spec=plan.final_spec,
         slots=slots,
         modules=plan.target.modules,
-        exactness="algebraic" if plan.exactness is Exactness.ALGEBRAIC else "bitwise",
+        exactness=plan.exactness,
         rewritten=plan.activations,
         progress=progress,
     )

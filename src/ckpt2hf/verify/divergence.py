@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ckpt2hf.verify.tolerances import Distance, Exactness, float64_tolerance
+from ckpt2hf.rewrites import Exactness
+from ckpt2hf.verify.tolerances import Distance, float64_tolerance
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -55,16 +56,16 @@ def first_divergence(
     has untouched weights and is held to the bitwise tolerance, whatever the exactness of the whole. `noise` is the
     source's float32 rounding noise in units of the logits' spread.
     """
-    untouched = exactness == "bitwise" or bool(rewritten)
+    untouched = exactness is Exactness.BITWISE or bool(rewritten)
     for name, value in wanted.items():
         if name in rewritten:
-            untouched = exactness == "bitwise"
+            untouched = exactness is Exactness.BITWISE
             continue
         if name not in modules or name not in found:
             continue
         if found[name].shape != value.shape:
             return Divergence(name, modules[name], float("inf"), untouched)
         distance = Distance.between(found[name], value)
-        if not distance.within(float64_tolerance(distance.scale, "bitwise" if untouched else exactness, noise)):
+        if not distance.within(float64_tolerance(distance.scale, Exactness.BITWISE if untouched else exactness, noise)):
             return Divergence(name, modules[name], distance.max_abs, untouched)
     return None

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ckpt2hf.errors import VerificationError
+from ckpt2hf.rewrites import Exactness
 from ckpt2hf.verify.verdict import Check
 
 if TYPE_CHECKING:
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
     from ckpt2hf.ir import ModelSpec
     from ckpt2hf.targets import Target
     from ckpt2hf.tensors import Readable
-    from ckpt2hf.verify.tolerances import Exactness
 
 OPTION = "--python-5x"
 PACKAGE = Path(__file__).resolve().parent.parent
@@ -74,7 +74,7 @@ class Elsewhere:
         spec: ModelSpec,
         slots: Mapping[str, Readable],
         modules: Mapping[str, str],
-        exactness: Exactness = "bitwise",
+        exactness: Exactness = Exactness.BITWISE,
         rewritten: AbstractSet[str] = frozenset(),
         text: str | None = None,
         progress: Callable[[str], None] | None = None,
@@ -95,7 +95,7 @@ class Elsewhere:
                 "formats": list(formats),
                 "spec": spec.as_json(),
                 "modules": dict(modules),
-                "exactness": exactness,
+                "exactness": exactness.value,
                 "rewritten": sorted(rewritten),
                 "text": text,
             }

@@ -12,6 +12,7 @@ import transformers
 from ckpt2hf.checkpoints import safetensors
 from ckpt2hf.files import MappedFile
 from ckpt2hf.ir import ModelSpec, parse_field
+from ckpt2hf.rewrites import Exactness
 from ckpt2hf.verify.elsewhere import JOB, RESULT, SLOTS
 from ckpt2hf.verify.logits import compare_logits
 
@@ -26,7 +27,7 @@ def main(work: Path) -> None:
         spec=ModelSpec(**{name: parse_field(name, value) for name, value in job["spec"].items()}),
         slots=slots,
         modules=job["modules"],
-        exactness=job["exactness"],
+        exactness=Exactness(job["exactness"]),
         rewritten=frozenset(job["rewritten"]),
         text=job["text"],
     )

@@ -6,25 +6,18 @@ from typing import TYPE_CHECKING
 
 from ckpt2hf.naming import to_slots
 from ckpt2hf.ops import Mosaic
-from ckpt2hf.rewrites import Exactness
 from ckpt2hf.tokenizers import spoken
 from ckpt2hf.verify.elsewhere import Elsewhere, needs_other
 from ckpt2hf.verify.logits import compare_logits
 from ckpt2hf.verify.rounding import measure_rounding
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from ckpt2hf.output import WeightFormat
     from ckpt2hf.plan import Plan
-    from ckpt2hf.verify.tolerances import Exactness as Promise
     from ckpt2hf.verify.verdict import Check
-
-_PROMISES: Mapping[Exactness, Promise] = {
-    Exactness.ALGEBRAIC: "algebraic",
-    Exactness.NUMERICAL: "numerically equal",
-}
 
 
 def check_function(
@@ -43,7 +36,6 @@ def check_function(
     """
     compare = Elsewhere(python, plan.target) if python and needs_other(plan.target) else compare_logits
     kinds = [kind.value for kind in formats]
-    exactness = _PROMISES.get(plan.exactness, "bitwise")
     text = spoken(plan.tokenizer.source) if plan.tokenizer else None
     if not plan.rounds:
         return compare(
@@ -52,7 +44,7 @@ def check_function(
             spec=plan.spec,
             slots=plan.slots,
             modules=plan.target.modules,
-            exactness=exactness,
+            exactness=plan.exactness,
             rewritten=plan.activations,
             text=text,
             progress=progress,

@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from ckpt2hf.rewrites import Exactness
 from ckpt2hf.verify.divergence import Divergence, expand, first_divergence
 from ckpt2hf.verify.generation import check_generation
 from ckpt2hf.verify.huggingface import ForwardError, eager_attention, load, logits
 from ckpt2hf.verify.probes import Probes, make_probes
 from ckpt2hf.verify.reference import Trace, reference
 from ckpt2hf.verify.spoken import check_spoken
-from ckpt2hf.verify.tolerances import Distance, Exactness, float32_tolerance, float64_tolerance
+from ckpt2hf.verify.tolerances import Distance, float32_tolerance, float64_tolerance
 from ckpt2hf.verify.verdict import Check, Number
 from ckpt2hf.verify.weights import load_slots
 from ckpt2hf.verify.wide import recorded, widened
@@ -37,7 +38,7 @@ def compare_logits(  # noqa: PLR0913 - all but two are keyword-only, and each is
     spec: ModelSpec,
     slots: Mapping[str, Readable],
     modules: Mapping[str, str],
-    exactness: Exactness = "bitwise",
+    exactness: Exactness = Exactness.BITWISE,
     rewritten: AbstractSet[str] = frozenset(),
     text: str | None = None,
     tokens_seed: int = 0,
@@ -149,7 +150,7 @@ def _against_source(
     source: _Source,
     seen: _Seen,
     promise: _Promise,
-    asked: tuple[Path, str] | None,
+    asked: tuple[Path, str] | None = None,
 ) -> Iterator[Check]:
     """The float32, float64 and generation checks of a model that loaded, and that of a text."""
     wanted = reference(source.spec, source.weights, source.probes.short.tokens)
@@ -216,12 +217,12 @@ def _float64(sharp: _Sharp, exactness: Exactness) -> Check:
         "mean_abs": distance.mean_abs,
         "scale": distance.scale,
         "tolerance": tolerance,
-        "exactness": exactness,
+        "exactness": exactness.value,
         **sharp.numbers,
     }
     if not distance.within(tolerance) or (sharp.divergence and sharp.divergence.untouched):
         return _parted("float64 logits", distance.max_abs, tolerance, sharp.divergence, numbers)
-    said = f"agree to {distance.max_abs:.1e} (tolerance {tolerance:.1e}, {exactness})"
+    said = f"agree to {distance.max_abs:.1e} (tolerance {tolerance:.1e}, {exactness.value})"
     return Check("float64 logits", True, said, numbers)
 
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import torch
 
+from ckpt2hf.rewrites import Exactness
 from ckpt2hf.verify.probes import make_probes
 from ckpt2hf.verify.reference import reference
 from ckpt2hf.verify.tolerances import Distance, float64_tolerance
@@ -47,7 +48,7 @@ def measure_rounding(
         "top1_agreement": distance.top1_agreement,
         "tokens": probes.short.tokens.numel(),
     }
-    if not moved.within(float64_tolerance(moved.scale, "algebraic")):
+    if not moved.within(float64_tolerance(moved.scale, Exactness.ALGEBRAIC)):
         return Check("price of rounding", False, f"a rewrite moves the float64 logits by {moved.max_abs:.2g}", numbers)
     said = (
         f"rounding the weights moves the logits by up to {distance.max_abs:.2g}, "

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import unicodedata
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from ckpt2hf.errors import VerificationError
-from ckpt2hf.tokenizers import CONFIG, PROBES, TOKENIZER, Unencodable, tables
+from ckpt2hf.tokenizers import CONFIG, PROBES, TOKENIZER, LibraryOriginal, Unencodable, encoded, own_text, tables
 from ckpt2hf.verify.readback import read_json
 from ckpt2hf.verify.verdict import Check
 
@@ -15,23 +15,11 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-    from ckpt2hf.tokenizers import Tokenizer
+    from ckpt2hf.tokenizers import Original, Tokenizer
     from ckpt2hf.verify.verdict import Number
 
 _SHOWN = 40
 """Characters of a text that are shown, and ids of a list."""
-
-
-class Encoder(Protocol):
-    """What is compared: the written tokenizer, however it was loaded."""
-
-    def encode(self, text: str) -> list[int]:
-        """Raises Unencodable."""
-        ...
-
-    def decode(self, ids: Sequence[int]) -> str:
-        """The text of ids."""
-        ...
 
 
 def check_tokenizer(
@@ -51,7 +39,8 @@ def check_tokenizer(
         return (*checks, Check("tokenizer loads", passed=False, summary=said))
     if isinstance(encoder, _Auto):
         checks.append(_settings(encoder, tokenizer))
-    seen = _compared(encoder, tokenizer, {**PROBES, **texts})
+    own = {"its own tokens": own_text(tokenizer.source)}
+    seen = _compared(encoder, tokenizer, {**PROBES, **own, **texts})
     return (*checks, _encodes(seen, tokenizer), _decodes(seen, tokenizer), _keeps(seen))
 
 
@@ -69,24 +58,14 @@ def _files(directory: Path, tokenizer: Tokenizer) -> Check:
 
 
 @dataclass(frozen=True, slots=True)
-class _Library:
-    tokenizer: Any
-
-    def encode(self, text: str) -> list[int]:
-        try:
-            ids: list[int] = self.tokenizer.encode(text).ids
-        except Exception as error:  # tokenizers raises nothing narrower
-            raise Unencodable(str(error)) from error
-        return ids
-
-    def decode(self, ids: Sequence[int]) -> str:
-        text: str = self.tokenizer.decode(list(ids), skip_special_tokens=False)
-        return text
-
-
-@dataclass(frozen=True, slots=True)
 class _Auto:
+    """A tokenizer as transformers loads it."""
+
     tokenizer: Any
+
+    @property
+    def library(self) -> str:
+        return "transformers"
 
     def encode(self, text: str) -> list[int]:
         try:
@@ -100,13 +79,13 @@ class _Auto:
         return text
 
 
-def _by_library(directory: Path) -> _Library:
+def _by_library(directory: Path) -> LibraryOriginal:
     from tokenizers import Tokenizer  # noqa: PLC0415 - only where there is a tokenizer
 
     loaded = Tokenizer.from_file(str(directory / TOKENIZER))
     config = read_json(directory / CONFIG)
     loaded.encode_special_tokens = bool(config["split_special_tokens"])
-    return _Library(loaded)
+    return LibraryOriginal(loaded)
 
 
 def _by_transformers(directory: Path) -> _Auto:
@@ -148,21 +127,14 @@ class _Seen:
     found_text: str = ""
 
 
-def _compared(encoder: Encoder, tokenizer: Tokenizer, texts: Mapping[str, str]) -> list[_Seen]:
+def _compared(encoder: Original, tokenizer: Tokenizer, texts: Mapping[str, str]) -> list[_Seen]:
     original = tokenizer.source.original
     seen = []
     for about, text in texts.items():
-        wanted, found = _ids(original, text), _ids(encoder, text)
+        wanted, found = encoded(original, text), encoded(encoder, text)
         decoded = (original.decode(wanted), encoder.decode(wanted)) if wanted is not None else ("", "")
         seen.append(_Seen(about, text, wanted, found, *decoded))
     return seen
-
-
-def _ids(encoder: Encoder, text: str) -> list[int] | None:
-    try:
-        return encoder.encode(text)
-    except Unencodable:
-        return None
 
 
 def _encodes(seen: Sequence[_Seen], tokenizer: Tokenizer) -> Check:

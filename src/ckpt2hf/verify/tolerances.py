@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from typing import TYPE_CHECKING
+
+from ckpt2hf.rewrites import Exactness
 
 if TYPE_CHECKING:
     import torch
-
-Exactness: TypeAlias = Literal["bitwise", "algebraic", "numerically equal"]
-"""Whether the weights were only rearranged, a rewrite computed some of them anew and rounded once to float32, or a
-rewrite is no identity of real arithmetic."""
 
 LOGITS_TOLERANCE = 5e-5
 """Largest float32 difference, in units of the logits' own spread.
@@ -77,7 +75,8 @@ def float32_tolerance(scale: float, noise: float) -> float:
 
 def float64_tolerance(scale: float, exactness: Exactness, noise: float = 0.0) -> float:
     """Largest difference of float64 activations of this spread; `noise` is the source's, in units of its spread."""
-    if exactness == "bitwise":
+    if exactness is Exactness.BITWISE:
         return scale * BITWISE_TOLERANCE
-    least = ALGEBRAIC_TOLERANCE if exactness == "algebraic" else NUMERICAL_TOLERANCE
+    # What the user had rounded is none of these: it is held against the rounded numbers, which are only moved.
+    least = {Exactness.ALGEBRAIC: ALGEBRAIC_TOLERANCE, Exactness.NUMERICAL: NUMERICAL_TOLERANCE}[exactness]
     return scale * max(least, ALGEBRAIC_SHARE * noise)

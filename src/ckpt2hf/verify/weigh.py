@@ -11,7 +11,7 @@ model is too sure of itself, and a wrong function that blurs it predicts better;
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -102,40 +102,16 @@ class Scales:
 
 def weigh(search: Search, scales: Scales) -> Outcome:
     """The best reading on a few windows, then among those that are left on all of them."""
-    few = screened(scales.windows)
-    rest = np.setdiff1d(np.arange(scales.windows), few)
-    rough: dict[Hashable, Array] = {}
-    full: dict[Hashable, Array] = {}
     level = ALPHA / 2 / max(search.total - 1, 1)
-
-    def look(keys: Iterable[Hashable]) -> None:
-        for key in keys:
-            if key not in rough:
-                rough[key] = scales.measure(key, few)
-                scales.measured(len(rough))
-
-    scales.stage(f"{len(few)} windows for each reading, of {search.total} at most")
+    losses = _Losses(scales, screened(scales.windows))
+    scales.stage(f"{len(losses.few)} windows for each reading, of {search.total} at most")
     for start in search.starts:
-        _climb(start, search, look, rough)
+        _climb(start, search, losses)
     while True:
-        front = min(rough, key=lambda key: _mean(rough[key]))
-        floor = max(MARGIN, NOISE_FACTOR * scales.noise(front))
-        hopeless = scales.baseline is not None and _mean(rough[front]) >= float(scales.baseline[few].mean())
-        left = [key for key in rough if not _worse(_both(rough[key], rough[front]), level, floor)]
-        open_ones = left
-        left = [front] if hopeless else left
-        fresh = [key for key in left if key not in full]
-        if fresh and len(rest):
-            scales.stage(f"{len(left)} of {len(rough)} readings on {scales.windows} windows")
-        for key in fresh:
-            full[key] = _together(few, rough[key], rest, scales.measure(key, rest) if len(rest) else rough[key][:, :0])
-        best = min(left, key=lambda key: _mean(full[key]))
-        if hopeless or not [key for key in search.beside(best) if key not in rough]:
-            break
-        look(search.beside(best))
-    done = _Done(rough, full, few)
-    others = [done.compared(key, best, (level, floor), unsettled=key in open_ones) for key in rough if key != best]
-    return Outcome(best, full[best], tuple(sorted(others, key=lambda each: each.apart.mean)), level, floor)
+        screen = losses.screen(level)
+        best = losses.best_of(screen.left)
+        if screen.hopeless or not losses.look(search.beside(best)):
+            return losses.outcome(best, screen)
 
 
 def screened(windows: int) -> Array:
@@ -144,9 +120,79 @@ def screened(windows: int) -> Array:
     return spread
 
 
-def _climb(
-    start: Hashable, search: Search, look: Callable[[Iterable[Hashable]], None], rough: dict[Hashable, Array]
-) -> None:
+@dataclass(frozen=True, slots=True)
+class _Screen:
+    """What the first windows show."""
+
+    level: float
+    floor: float
+    front: Hashable
+    """The reading that is best on them."""
+    hopeless: bool
+    """Whether even that one is no better than a model without context."""
+    unsettled: tuple[Hashable, ...]
+    """The readings that are not shown to be worse."""
+
+    @property
+    def left(self) -> tuple[Hashable, ...]:
+        """The readings to measure on all windows."""
+        return (self.front,) if self.hopeless else self.unsettled
+
+
+@dataclass(frozen=True, slots=True)
+class _Losses:
+    """What readings lose, each measured once: on the first windows, and where that decides nothing, on all."""
+
+    scales: Scales
+    few: Array
+    rough: dict[Hashable, Array] = field(default_factory=dict)
+    full: dict[Hashable, Array] = field(default_factory=dict)
+
+    def look(self, keys: Iterable[Hashable]) -> bool:
+        """Measure readings on the first windows; whether any of them was new."""
+        fresh = [key for key in dict.fromkeys(keys) if key not in self.rough]
+        for key in fresh:
+            self.rough[key] = self.scales.measure(key, self.few)
+            self.scales.measured(len(self.rough))
+        return bool(fresh)
+
+    def screen(self, level: float) -> _Screen:
+        """What is left of the readings that were looked at."""
+        front = min(self.rough, key=lambda key: _mean(self.rough[key]))
+        floor = max(MARGIN, NOISE_FACTOR * self.scales.noise(front))
+        baseline = self.scales.baseline
+        hopeless = baseline is not None and _mean(self.rough[front]) >= float(baseline[self.few].mean())
+        unsettled = (key for key in self.rough if not _worse(_both(self.rough[key], self.rough[front]), level, floor))
+        return _Screen(level, floor, front, hopeless, tuple(unsettled))
+
+    def best_of(self, left: Sequence[Hashable]) -> Hashable:
+        """The best of these readings on all windows."""
+        rest = np.setdiff1d(np.arange(self.scales.windows), self.few)
+        fresh = [key for key in left if key not in self.full]
+        if fresh and len(rest):
+            self.scales.stage(f"{len(left)} of {len(self.rough)} readings on {self.scales.windows} windows")
+        for key in fresh:
+            first = self.rough[key]
+            second = self.scales.measure(key, rest) if len(rest) else first[:, :0]
+            self.full[key] = _together(self.few, first, rest, second)
+        return min(left, key=lambda key: _mean(self.full[key]))
+
+    def outcome(self, best: Hashable, screen: _Screen) -> Outcome:
+        """Every reading against the best one."""
+        others = (self._compared(key, best, screen) for key in self.rough if key != best)
+        in_order = tuple(sorted(others, key=lambda each: each.apart.mean))
+        return Outcome(best, self.full[best], in_order, screen.level, screen.floor)
+
+    def _compared(self, key: Hashable, best: Hashable, screen: _Screen) -> Comparison:
+        """One reading against the best one; where the first windows settled it, they were enough."""
+        whole = key in self.full
+        losses, other = (self.full[key], self.full[best]) if whole else (self.rough[key], self.full[best][:, self.few])
+        both = _both(losses, other)
+        worse = _worse(both, screen.level, screen.floor) if whole else key not in screen.unsettled
+        return Comparison(key, _mean(losses), *both, losses.shape[1], worse)
+
+
+def _climb(start: Hashable, search: Search, losses: _Losses) -> None:
     """Look at everything beside the best reading, until nothing beside it is better by more than the margin.
 
     What is better by less is followed where it matters: `weigh` looks at all that is beside its final best.
@@ -154,28 +200,11 @@ def _climb(
     at = start
     while True:
         near = [at, *search.beside(at)]
-        look(near)
-        better = min(near, key=lambda key: _mean(rough[key]))
-        if not _mean(rough[better]) < _mean(rough[at]) - MARGIN:
+        losses.look(near)
+        better = min(near, key=lambda key: _mean(losses.rough[key]))
+        if not _mean(losses.rough[better]) < _mean(losses.rough[at]) - MARGIN:
             return
         at = better
-
-
-@dataclass(frozen=True, slots=True)
-class _Done:
-    """Everything that was measured, on the first windows and on all of them."""
-
-    rough: dict[Hashable, Array]
-    full: dict[Hashable, Array]
-    few: Array
-
-    def compared(self, key: Hashable, best: Hashable, limits: tuple[float, float], *, unsettled: bool) -> Comparison:
-        """One reading against the best one; where it was not `unsettled`, the first windows were enough."""
-        full = self.full
-        losses, other = (full[key], full[best]) if key in full else (self.rough[key], full[best][:, self.few])
-        both = _both(losses, other)
-        worse = _worse(both, *limits) if key in full else not unsettled
-        return Comparison(key, _mean(losses), *both, losses.shape[1], worse)
 
 
 def suits(losses: Array) -> int:
