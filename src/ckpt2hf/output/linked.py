@@ -34,5 +34,7 @@ def _link(source: Path, place: Path) -> None:
     with explained(place):
         try:
             os.link(source, place, follow_symlinks=False)
+        except FileExistsError:
+            raise
         except OSError:  # another file system below, or one without links
             shutil.copy2(source, place, follow_symlinks=False)
