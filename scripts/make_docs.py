@@ -23,7 +23,9 @@ import ckpt2hf.errors
 import ckpt2hf.ir.spec
 import ckpt2hf.report.batch
 import ckpt2hf.report.evidence
+import ckpt2hf.report.parts
 import ckpt2hf.report.report
+import ckpt2hf.report.stages
 from ckpt2hf.api import dialects
 from ckpt2hf.cli.commands import app
 from ckpt2hf.cli.dialects import dialects_app
@@ -165,7 +167,8 @@ def errors() -> str:
 
 def report() -> str:
     """The tree of conversion.json, from its root."""
-    return tree("Report", SCHEMA, ckpt2hf.report.report, ckpt2hf.report.evidence)
+    report = ckpt2hf.report
+    return tree("Report", SCHEMA, report.report, report.parts, report.evidence, report.stages)
 
 
 def batch_report() -> str:

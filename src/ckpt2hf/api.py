@@ -15,6 +15,8 @@ from ckpt2hf.run import (
     Drafted,
     Evaluated,
     Evaluation,
+    Form,
+    FormsRequest,
     Progress,
     Request,
     Speaker,
@@ -30,12 +32,14 @@ from ckpt2hf.run import (
     evaluate,
     inspect,
     look,
+    make_forms,
     plan,
     plan_back,
     prove,
     speaker,
     write_card,
 )
+from ckpt2hf.stages import Command, Gates
 from ckpt2hf.tensors import DType
 from ckpt2hf.tokenizers import AskedTokenizer, Policy
 from ckpt2hf.verify import Level, Measured, Sampling, Stop
@@ -50,11 +54,15 @@ __all__ = [
     "CardWords",
     "Checkpoint",
     "Ckpt2hfError",
+    "Command",
     "DType",
     "Drafted",
     "Evaluated",
     "Evaluation",
     "Exactness",
+    "Form",
+    "FormsRequest",
+    "Gates",
     "Level",
     "Measured",
     "Plan",
@@ -80,6 +88,7 @@ __all__ = [
     "evaluate",
     "inspect",
     "look",
+    "make_forms",
     "open_checkpoint",
     "path_or_url",
     "plan",

@@ -21,9 +21,8 @@ from ckpt2hf.ir import written
 from ckpt2hf.report import model_card, read_report
 from ckpt2hf.report.card import License, tokenizer_section
 from ckpt2hf.report.card.markdown import prose
+from ckpt2hf.report.parts import CheckReport, FileReport
 from ckpt2hf.report.report import (
-    CheckReport,
-    FileReport,
     FindingReport,
     LeftOutReport,
     RewriteReport,

@@ -15,6 +15,7 @@ from ckpt2hf.cli.console import OUT, show_json
 from ckpt2hf.cli.convert import convert
 from ckpt2hf.cli.dialects import dialects_app
 from ckpt2hf.cli.directories import card, verify
+from ckpt2hf.cli.forms import export, quantize
 from ckpt2hf.cli.look import evaluate, generate
 from ckpt2hf.cli.tokenizer_options import TokenizerWords, with_tokenizer
 from ckpt2hf.errors import UsageError
@@ -168,3 +169,5 @@ app.command()(verify)
 app.command()(card)
 app.command()(generate)
 app.command("eval")(evaluate)
+app.command()(export)
+app.command()(quantize)

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 
     from ckpt2hf.report import Report, VerdictReport
     from ckpt2hf.report.evidence import EvidenceReport
-    from ckpt2hf.report.report import CheckReport, FactReport, TokenizerReport
+    from ckpt2hf.report.parts import CheckReport
+    from ckpt2hf.report.report import FactReport, TokenizerReport
 
 _SHOWN_ORIGINS = {"dialect", "user", "metadata", "reference", "sample", "side file", "module"}
 

@@ -13,10 +13,12 @@ from ckpt2hf.report.build import (
     verdict_report,
     versions,
 )
+from ckpt2hf.report.build_stage import stage_report
 from ckpt2hf.report.card import CardWords, model_card
 from ckpt2hf.report.evidence import evidence_lines, evidence_report
 from ckpt2hf.report.read import read_report
 from ckpt2hf.report.report import Report, VerdictReport, plain_tree
+from ckpt2hf.report.stages import StageReport, TokensReport
 
 __all__ = [
     "BACK_SCHEMA",
@@ -30,7 +32,9 @@ __all__ = [
     "ReasonReport",
     "Report",
     "SkippedReport",
+    "StageReport",
     "Status",
+    "TokensReport",
     "VerdictReport",
     "back_facts",
     "build_back_report",
@@ -43,6 +47,7 @@ __all__ = [
     "plain_tree",
     "read_report",
     "rewrite_reports",
+    "stage_report",
     "tensor_reports",
     "tokenizer_report",
     "verdict_report",

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from ckpt2hf.ir import plain
 from ckpt2hf.report.build import rewrite_reports, tensor_reports, verdict_report, versions
+from ckpt2hf.report.parts import FileReport
 from ckpt2hf.report.report import (
     PASSING,
     FactReport,
-    FileReport,
     FindingReport,
     LeftOutReport,
     RewriteReport,

@@ -12,12 +12,11 @@ from typing import TYPE_CHECKING, Any
 from ckpt2hf import __version__
 from ckpt2hf.ir import plain
 from ckpt2hf.report.evidence import evidence_report
+from ckpt2hf.report.parts import CheckReport, FileReport
 from ckpt2hf.report.report import (
     SCHEMA,
-    CheckReport,
     DialectReport,
     FactReport,
-    FileReport,
     FindingReport,
     LeftOutReport,
     Report,
@@ -89,6 +88,7 @@ def build_report(plan: Plan, outcome: Outcome) -> Report:
         formats=tuple(dict.fromkeys(path.suffix.removeprefix(".") for path in written.files if path.suffix != ".json")),
         files=tuple(FileReport(path.name, path.stat().st_size) for path in sorted(written.files)),
         verdict=verdict_report(outcome.verdict),
+        stages=(),
         options=outcome.options,
         seconds=outcome.seconds,
         peak_memory_bytes=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,

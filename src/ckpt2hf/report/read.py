@@ -11,6 +11,8 @@ from pydantic import TypeAdapter, ValidationError
 from ckpt2hf.errors import NotFoundError, UsageError
 from ckpt2hf.ir import FIELDS, parse_field, plain
 from ckpt2hf.report.report import SCHEMA, Report
+from ckpt2hf.report.stages import KINDS
+from ckpt2hf.stages import STAGES
 from ckpt2hf.tensors import DType
 from ckpt2hf.verify import Level
 
@@ -56,6 +58,7 @@ def _senseless(report: Report) -> Iterator[str]:
     for number, tensor in enumerate(report.tensors):
         if tensor.dtype not in known:
             yield f"tensors.{number}.dtype: there is no type {tensor.dtype!r}"
+    yield from _strange_forms(report)
     if set(report.spec) != set(FIELDS):
         yield "spec: not the fields of this version"
         return
@@ -65,6 +68,16 @@ def _senseless(report: Report) -> Iterator[str]:
                 yield f"spec.{name}: not as ckpt2hf writes it"
         except ValueError as error:
             yield f"spec.{name}: {error}"
+
+
+def _strange_forms(report: Report) -> Iterator[str]:
+    """Forms of the model that no stage makes."""
+    stages = {stage.id: stage for stage in STAGES}
+    for number, form in enumerate(report.stages):
+        if form.id not in stages or not form.files or form.files[0].name != stages[form.id].path:
+            yield f"stages.{number}: no form that this version makes"
+        if form.tokens.kind not in KINDS:
+            yield f"stages.{number}.tokens.kind: {form.tokens.kind!r} is none of {', '.join(KINDS)}"
 
 
 @cache

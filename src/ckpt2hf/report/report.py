@@ -10,25 +10,13 @@ from typing import Any
 
 from ckpt2hf.remote import RemotePath
 from ckpt2hf.report.evidence import EvidenceReport  # noqa: TC001 - a field's type, like those below
+from ckpt2hf.report.parts import CheckReport, FileReport  # noqa: TC001
+from ckpt2hf.report.stages import StageReport  # noqa: TC001
 
-SCHEMA = 2
+SCHEMA = 3
 """Version of the tree; it grows with every change that a reader could trip over."""
 PASSING = frozenset({"created", "seconds", "peak_memory_bytes"})
 """Fields about one run rather than its result: shown, but not written to `conversion.json`."""
-
-
-@dataclass(frozen=True, slots=True)
-class FileReport:
-    """A file: its name relative to the source or output directory, its size in bytes, its SHA-256 where known."""
-
-    name: str
-    """Relative to the source or output directory."""
-    bytes: int
-    """Size."""
-    sha256: str | None = None
-    """Of the whole file; only source files have one, and of those not the remote ones, which are not read whole."""
-    etag: str | None = None
-    """What the store of a remote source file calls the version that was read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,20 +127,6 @@ class FindingReport:
 
 
 @dataclass(frozen=True, slots=True)
-class CheckReport:
-    """One thing that was verified."""
-
-    name: str
-    """What was looked at."""
-    passed: bool
-    """Whether it is as promised."""
-    summary: str
-    """One sentence."""
-    numbers: dict[str, Any]
-    """What was measured, by name."""
-
-
-@dataclass(frozen=True, slots=True)
 class SpecialReport:
     """A token with a task."""
 
@@ -249,6 +223,8 @@ class Report:
     """The weight files and their indexes."""
     verdict: VerdictReport
     """What was proved."""
+    stages: tuple[StageReport, ...]
+    """Other forms of the model that `ckpt2hf export` and `ckpt2hf quantize` have added."""
     options: dict[str, Any]
     """What has to be said again to verify this directory against its source."""
     seconds: dict[str, float]

@@ -6,6 +6,7 @@ from ckpt2hf.run.convert import REPORT, convert
 from ckpt2hf.run.dialect_file import dialect, dialect_text
 from ckpt2hf.run.drafting import Drafted, draft
 from ckpt2hf.run.evaluate import Evaluated, Evaluation, evaluate
+from ckpt2hf.run.forms import Form, FormsRequest, make_forms
 from ckpt2hf.run.generate import Speaker, Speech, Spoken, speaker
 from ckpt2hf.run.needs import Needs, needs, too_large
 from ckpt2hf.run.prove import look, prove
@@ -19,6 +20,8 @@ __all__ = [
     "Drafted",
     "Evaluated",
     "Evaluation",
+    "Form",
+    "FormsRequest",
     "Needs",
     "Progress",
     "Request",
@@ -36,6 +39,7 @@ __all__ = [
     "evaluate",
     "inspect",
     "look",
+    "make_forms",
     "needs",
     "plan",
     "plan_back",

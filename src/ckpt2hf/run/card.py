@@ -42,11 +42,8 @@ def write_card(directory: Path, words: CardWords, *, force: bool = False) -> Pat
     place = directory / CARD
     with alone_in(directory):
         report = read_report(directory / REPORT)
-        sums = _sums(directory)
-        old = _read(place)
-        said = _said(old, place)
-        if old is not None and not force:
-            _require_ours(old, place, report, said, sums)
+        sums = sums_of(directory)
+        said = said_in(directory, report, sums, force=force)
         text = model_card(report, words.over(said))
         replace_whole(place, text, _partial(place))
         if sums is not None:
@@ -55,11 +52,21 @@ def write_card(directory: Path, words: CardWords, *, force: bool = False) -> Pat
     return place
 
 
+def said_in(directory: Path, report: Report, sums: dict[str, str] | None, *, force: bool) -> CardWords:
+    """What a person has said in the card that is there. Raises UsageError where the rest was edited, too."""
+    place = directory / CARD
+    old = _read(place)
+    said = _said(old, place)
+    if old is not None and not force:
+        _require_ours(old, place, report, said, sums)
+    return said
+
+
 def _partial(path: Path) -> Path:
     return path.with_name(f".{path.name}.partial")
 
 
-def _sums(directory: Path) -> dict[str, str] | None:
+def sums_of(directory: Path) -> dict[str, str] | None:
     """The digests of the directory. Raises UsageError, and VerificationError unless the report is what they say."""
     try:
         sums = read_sums(directory)

@@ -45,16 +45,16 @@ class HeldOut:
     """What a person should know about it."""
 
 
-def of_text(source: Path, most: int | None, vocab: int, tokenizer: DirectoryTokenizer) -> HeldOut:
+def of_text(source: Path, most: int | None, vocab: int, tokenizer: DirectoryTokenizer, option: str = TEXT) -> HeldOut:
     """A text, of which `most` tokens are predicted, if that is a number.
 
     Raises UsageError, TokenizerError, NotFoundError.
     """
     limit = MOST_TEXT if most is None else min(MOST_TEXT, (most + 1) * _BYTES_A_TOKEN)
-    text, whole = beginning(source, limit, TEXT)
+    text, whole = beginning(source, limit, option)
     encoded = tokenizer.encode_text(text)
     if most is not None and len(encoded.ids) <= most and limit < MOST_TEXT and not whole:
-        text, whole = beginning(source, MOST_TEXT, TEXT)
+        text, whole = beginning(source, MOST_TEXT, option)
         encoded = tokenizer.encode_text(text)
     wanted = len(encoded.ids) if most is None else most + 1
     if not whole and wanted >= len(encoded.ids):
@@ -75,10 +75,15 @@ def of_text(source: Path, most: int | None, vocab: int, tokenizer: DirectoryToke
 
 
 def of_tokens(
-    source: Path, dtype: str | None, most: int | None, vocab: int, tokenizer: DirectoryTokenizer | None
+    source: Path,
+    dtype: str | None,
+    most: int | None,
+    vocab: int,
+    tokenizer: DirectoryTokenizer | None,
+    option: str = TOKENS,
 ) -> HeldOut:
     """The token ids of a file, of which `most` are predicted, if that is a number. Raises UsageError, NotFoundError."""
-    stretches = read_ids(source, dtype, vocab, TOKENS)
+    stretches = read_ids(source, dtype, vocab, option)
     _require_tokens(stretches, source)
     if most is not None:
         rows = most // (stretches.shape[1] - 1)

@@ -6,7 +6,7 @@ from ckpt2hf.verify.elsewhere import require_interpreter
 from ckpt2hf.verify.health import Finding, Severity, health
 from ckpt2hf.verify.left_out import prove_left_out
 from ckpt2hf.verify.levels import Level, require, verify, warm_up
-from ckpt2hf.verify.measure import Measured, measure
+from ckpt2hf.verify.measure import Measured, measure, surprisal
 from ckpt2hf.verify.memory import LIBRARIES, memory_needed
 from ckpt2hf.verify.sampling import Sampling, Stop
 from ckpt2hf.verify.sums import Summed
@@ -35,6 +35,7 @@ __all__ = [
     "prove_left_out",
     "require",
     "require_interpreter",
+    "surprisal",
     "verify",
     "verify_back",
     "warm_up",

@@ -11,6 +11,7 @@ import transformers
 
 from ckpt2hf.errors import UsageError, VerificationError
 from ckpt2hf.verify.huggingface import load, quiet
+from ckpt2hf.verify.wide import widened
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -68,6 +69,13 @@ class HuggingFaceModel:
             given = self._forward(self._before[None])
         found: Array = given.logits[0, -1].numpy()
         return found
+
+    def rounding_noise(self, ids: Array) -> float:
+        """How far the float32 logits of ids `[batch, time]` lie from those of the same weights in float64, at most."""
+        narrow = self.logits(ids).copy()
+        with widened(self._model):
+            wide = self.logits(ids)
+        return float(np.abs(wide - narrow).max())
 
     def _forward(self, ids: Array, **more: object) -> Any:  # noqa: ANN401 - transformers is untyped
         with torch.inference_mode(), quiet():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ckpt2hf.report.card.forms import forms
 from ckpt2hf.report.card.front import front_matter
 from ckpt2hf.report.card.loading import loading
 from ckpt2hf.report.card.markdown import code, prose
@@ -46,6 +47,7 @@ def model_card(report: Report, words: CardWords) -> str:
         at_a_glance(report),
         loading(report),
         tokenizer_section(report.tokenizer),
+        forms(report.stages),
         what_was_proved(report),
         facts(report),
         changes(report),

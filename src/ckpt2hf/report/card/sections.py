@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from ckpt2hf.report.card.words import CardWords
-    from ckpt2hf.report.report import FileReport, Report
+    from ckpt2hf.report.parts import FileReport
+    from ckpt2hf.report.report import Report
 
 _FILES = 20
 """Source files that are named; a distributed checkpoint has thousands."""

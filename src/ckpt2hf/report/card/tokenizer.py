@@ -9,7 +9,8 @@ from ckpt2hf.report.card.markdown import bullets, code, prose, table
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from ckpt2hf.report.report import CheckReport, TokenizerReport
+    from ckpt2hf.report.parts import CheckReport
+    from ckpt2hf.report.report import TokenizerReport
 
 
 def tokenizer_section(tokenizer: TokenizerReport | None) -> str:

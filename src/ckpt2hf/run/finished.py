@@ -1,0 +1,92 @@
+"""A finished directory that is about to get other forms of its model, and the new one that has them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from ckpt2hf.errors import UsageError, VerificationError
+from ckpt2hf.output import SUMS, alone_in, explained, fill_from, sums_text, write_json
+from ckpt2hf.report import model_card, read_report
+from ckpt2hf.run.card import said_in, sums_of
+from ckpt2hf.run.convert import CARD, REPORT
+from ckpt2hf.sources import sha256_of
+from ckpt2hf.stages import ONNX, STAGES
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from ckpt2hf.report import CardWords, Report, StageReport
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """A directory as it was when we came."""
+
+    place: Path
+    report: Report
+    words: CardWords
+    sums: dict[str, str] | None
+    digest: str
+    """Of its report."""
+
+    def float32(self) -> Path | None:
+        """The float32 file of an earlier run, if it is still the one that was proved."""
+        before = next((each for each in self.report.stages if each.id == ONNX.id), None)
+        if before is None or not all(self._unchanged(file.name) for file in before.files):
+            return None
+        return (self.place / ONNX.path).resolve()
+
+    def _unchanged(self, name: str) -> bool:
+        path = self.place / name
+        return self.sums is not None and path.is_file() and self.sums.get(name) == sha256_of(path)
+
+
+def finished(place: Path) -> Finished:
+    """A directory whose weights are still those of its sums. Raises NotFoundError, UsageError, VerificationError."""
+    report = read_report(place / REPORT)
+    sums = sums_of(place)
+    words = said_in(place, report, sums, force=False)
+    for name in ("config.json", *(file.name for file in report.files)):
+        if sums is not None and not ((place / name).is_file() and sums.get(name) == sha256_of(place / name)):
+            raise VerificationError(
+                f"{name} is not the file that {SUMS} names",
+                where=str(place),
+                remedies=[
+                    "ckpt2hf verify DIR   (compares all of them)",
+                    "ckpt2hf convert   (makes the directory again)",
+                ],
+            )
+    return Finished(place, report, words, sums, sha256_of(place / REPORT))
+
+
+def add(found: Finished, added: Sequence[StageReport], partial: Path, work: Path) -> None:
+    """Fills a new directory: what was there, forms from `work`, and a report, a card and sums that know of them.
+
+    Raises OutputError, and UsageError where another run has changed the directory meanwhile.
+    """
+    new = {each.id: each for each in added}
+    before = {each.id: each for each in found.report.stages}
+    old = [file.name for name in new if name in before for file in before[name].files]
+    forms = {**before, **new}
+    report = replace(found.report, stages=tuple(forms[stage.id] for stage in STAGES if stage.id in forms))
+    files = [file.name for each in added for file in each.files]
+    with alone_in(found.place):
+        if sha256_of(found.place / REPORT) != found.digest:
+            raise UsageError(
+                "the directory has changed since the work began", where=str(found.place), remedies=["run it again"]
+            )
+        fill_from(found.place, partial, {*old, *files, REPORT, CARD, SUMS})
+    with explained(partial):
+        for name in files:
+            (partial / name).parent.mkdir(exist_ok=True)
+            (work / name).replace(partial / name)
+        (partial / CARD).write_text(model_card(report, found.words), encoding="utf-8")
+    write_json(partial / REPORT, report.lasting())
+    if found.sums is None:
+        return
+    kept = {name: digest for name, digest in found.sums.items() if name not in old}
+    text = sums_text({**kept, **{name: sha256_of(partial / name) for name in (REPORT, CARD, *files)}})
+    with explained(partial / SUMS):
+        (partial / SUMS).write_text(text, encoding="utf-8")

@@ -1,0 +1,84 @@
+"""Run in a process of its own: makes one form of a model, and proves it or measures what it costs."""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+from importlib import import_module
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ckpt2hf.stages.catalogue import STAGES
+from ckpt2hf.stages.job import Job, Made
+from ckpt2hf.stages.weights import use_of
+from ckpt2hf.verify import Check
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from ckpt2hf.stages.job import Use
+    from ckpt2hf.stages.price import Price
+    from ckpt2hf.stages.stage import Stage
+
+LEAST_SHARE = 0.95
+"""Of the weights of matrices that multiply, how many have to have the bits that a form promises."""
+_DISTRIBUTIONS = ("onnx", "onnxruntime", "optimum", "optimum-onnx", "torch", "transformers")
+
+
+def main(work: Path) -> None:
+    """Do the job in a folder."""
+    job = Job.read(work)
+    stage = next(each for each in STAGES if each.id == job.stage)
+    out = Path(job.out)
+    settings = import_module(f"ckpt2hf.stages.{stage.maker}").make(job, stage, work)
+    tokens = np.load(job.tokens)
+    price: Price | None
+    if stage.exact:
+        from ckpt2hf.stages.parity import compare  # noqa: PLC0415 - imports torch
+
+        checks: tuple[Check, ...] = compare(Path(job.directory), out, tokens, job.window)
+        price = None
+    else:
+        from ckpt2hf.stages.measuring import price_of  # noqa: PLC0415 - imports onnxruntime
+
+        assert job.base is not None  # noqa: S101 - only the exact stage has none
+        checks, price = price_of(Path(job.base), out, tokens, job)
+    use = use_of(out, Path(job.base) if job.base else out, stage.bits)
+    Made(
+        files=tuple(sorted(path.name for path in out.parent.glob(f"{out.name}*"))),
+        checks=(*checks, promised(use, stage)),
+        price=price,
+        use=use,
+        settings=settings,
+        versions=dict(_versions()),
+    ).write(work)
+
+
+def promised(use: Use, stage: Stage) -> Check:
+    """Whether a form is what it is called: quantizers pass by what they do not know, without an error."""
+    said = f"{use.share:.1%} of the weights of matrices that multiply have at most {stage.bits} bits"
+    return Check("bits", passed=use.share >= LEAST_SHARE, summary=said, numbers={"share": use.share})
+
+
+def _versions() -> Iterator[tuple[str, str]]:
+    for name in _DISTRIBUTIONS:
+        try:
+            yield name, version(name)
+        except PackageNotFoundError:
+            continue
+
+
+def _end_with_parent() -> None:
+    """End when the other side of the standard input is gone: nobody wants the result any more."""
+    while os.read(0, 1):  # no lock of a stream is held when the interpreter ends
+        pass
+    os._exit(1)
+
+
+if __name__ == "__main__":
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    main(Path(sys.argv[1]))

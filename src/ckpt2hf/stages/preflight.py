@@ -1,0 +1,45 @@
+"""What can be said against a stage before anything is done."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+from typing import TYPE_CHECKING
+
+from ckpt2hf.targets import TARGETS
+from ckpt2hf.verify.elsewhere import needs_other
+from ckpt2hf.verify.language_model import class_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from pathlib import Path
+
+    from ckpt2hf.stages.stage import Stage
+
+REMEDY = "pip install 'ckpt2hf[onnx]'"
+"""What brings the packages of every stage."""
+
+
+def preflight(directory: Path, stages: Iterable[Stage]) -> list[str]:
+    """Why these forms of the directory's model cannot be made; empty where nothing is against it.
+
+    Raises NotFoundError, UsageError for what is no model's directory.
+    """
+    return list(dict.fromkeys(problem for stage in stages for problem in _problems(class_of(directory), stage)))
+
+
+def _problems(hf_class: str, stage: Stage) -> Iterator[str]:
+    target = next((each for each in TARGETS if each.hf_class == hf_class), None)
+    supported = ", ".join(each.hf_class for each in TARGETS if each.id in stage.targets)
+    if target is None or target.id not in stage.targets:
+        why = ", which is a class of transformers 5" if target and needs_other(target) else ""
+        yield f"{stage.id} cannot be made of {hf_class}{why}: optimum-onnx exports {supported}"
+    if absent := [name for name in stage.packages if not _installed(name)]:
+        yield f"{stage.id} needs {', '.join(absent)}, not installed here: {REMEDY}"
+
+
+def _installed(module: str) -> bool:
+    """Whether a module could be imported, without importing it; of `optimum.onnxruntime`, the package around it is."""
+    try:
+        return find_spec(module) is not None
+    except ModuleNotFoundError:
+        return False

@@ -1,0 +1,81 @@
+"""What stages there are, and what is said before any work begins."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+from ckpt2hf.errors import UsageError
+from ckpt2hf.stages import PRESETS, STAGES, Command, Gates, Price, preflight, preset_here, stages_named
+from ckpt2hf.targets import TARGETS
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+SUPPORTED = {"gpt2", "llama", "qwen3", "qwen3_moe", "gemma3_text"}
+PRICE = Price(tokens=9, mean_kl=0.01, p99_kl=0.1, top1=0.97, ppl_ratio=1.02, cache_top1=1.0, cache_kl=0.0)
+
+
+def test_listing_them_imports_nothing_heavy() -> None:
+    code = "import sys, ckpt2hf.stages; print(*{name.partition('.')[0] for name in sys.modules})"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert not {"torch", "transformers", "optimum", "onnx", "onnxruntime"} & set(done.stdout.split())
+
+
+def test_ids_and_files_are_unlike() -> None:
+    assert len({stage.id for stage in STAGES}) == len({stage.path for stage in STAGES}) == len(STAGES)
+    assert [stage.id for stage in STAGES if stage.exact] == ["onnx"]
+
+
+def test_names_are_understood() -> None:
+    names = ("onnx-q4", "onnx-q8", "onnx-q4")
+    assert [stage.id for stage in stages_named(names, Command.QUANTIZE)] == ["onnx-q8", "onnx-q4"]
+    for wrong, said in ((("onnx-q5",), "no form 'onnx-q5'"), (("onnx",), "not made by quantize"), ((), "no form")):
+        with pytest.raises(UsageError, match=said):
+            stages_named(wrong, Command.QUANTIZE)
+
+
+def test_what_optimum_does_not_export_is_refused_by_name(tmp_path: Path) -> None:
+    for target in TARGETS:
+        (tmp_path / "config.json").write_text(json.dumps({"architectures": [target.hf_class]}), encoding="utf-8")
+        problems = preflight(tmp_path, STAGES)
+        if target.id in SUPPORTED:
+            assert problems == []
+        else:
+            assert len(problems) == len(STAGES)
+            assert all(target.hf_class in problem and "LlamaForCausalLM" in problem for problem in problems)
+
+
+def test_a_missing_package_has_a_remedy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "config.json").write_text(json.dumps({"architectures": ["GPT2LMHeadModel"]}), encoding="utf-8")
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    problems = preflight(tmp_path, STAGES)
+    assert len(problems) == len(STAGES)
+    assert all("onnxruntime" in problem and "pip install 'ckpt2hf[onnx]'" in problem for problem in problems)
+
+
+def test_the_processor_is_known(tmp_path: Path) -> None:
+    info = tmp_path / "cpuinfo"
+    info.write_text("flags : sse4 avx2 avx512f avx512_vnni\n", encoding="utf-8")
+    assert preset_here("x86_64", info) == "avx512_vnni"
+    info.write_text("flags : sse4 avx2\n", encoding="utf-8")
+    assert preset_here("x86_64", info) == preset_here("x86_64", tmp_path / "none") == "avx2"
+    assert preset_here("aarch64", info) == "arm64"
+    assert preset_here() in PRESETS
+
+
+def test_gates_let_pass_what_keeps_to_them() -> None:
+    assert Gates().problems(PRICE) == []
+    assert Gates(max_kl=0.01, min_top1=0.97, max_ppl_ratio=1.02).problems(PRICE) == []
+    problems = Gates(max_kl=0.009, min_top1=0.98, max_ppl_ratio=1.01).problems(PRICE)
+    assert [problem.split()[0] for problem in problems] == ["mean", "top-1", "perplexity"]
+
+
+def test_no_number_passes_no_gate() -> None:
+    nan = float("nan")
+    broken = Price(tokens=9, mean_kl=nan, p99_kl=nan, top1=nan, ppl_ratio=nan, cache_top1=nan, cache_kl=nan)
+    assert len(Gates(max_kl=9.0, min_top1=0.0, max_ppl_ratio=9.0).problems(broken)) == 3

@@ -1,0 +1,263 @@
+"""The commands: limits, refusals, what is made once, what a killed run leaves, and what a person sees."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+
+from ckpt2hf.api import Command, FormsRequest, make_forms
+from ckpt2hf.errors import UsageError, VerificationError
+from ckpt2hf.report import read_report
+from ckpt2hf.run import forms as run_forms
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from ckpt2hf.stages import Job, Made
+
+COMMAND = Path(sys.executable).with_name("ckpt2hf")
+pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
+
+
+def cli(*words: object) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([COMMAND, *map(str, words)], capture_output=True, text=True, check=False)
+
+
+def contents(directory: Path) -> dict[str, str]:
+    """The digest of every file."""
+    files = (path for path in sorted(directory.rglob("*")) if path.is_file())
+    return {str(path.relative_to(directory)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+
+
+def sums_hold(directory: Path) -> bool:
+    words = ["sha256sum", "--strict", "--quiet", "-c", "SHA256SUMS"]
+    return subprocess.run(words, cwd=directory, check=False).returncode == 0
+
+
+def test_a_rejected_form_stays_outside(exported: Path) -> None:
+    before = contents(exported)
+    done = cli("quantize", exported, "--to", "onnx-q4", "--max-kl", "1e-9", "--min-top1", "1", "--keep-rejected")
+    assert done.returncode == 1, done.stderr
+    assert "onnx-q4 rejected: mean KL" in done.stderr
+    assert "onnx-q4 rejected: top-1 agreement" in done.stderr
+    assert done.stdout.splitlines()[1].endswith("rejected")
+    assert contents(exported) == before
+    assert (exported.with_name("exported.rejected") / "onnx" / "model_q4.onnx").stat().st_size > 1000
+    assert not list(exported.parent.glob("*partial*"))
+
+
+def test_what_passes_is_added_though_another_is_rejected(exported: Path, tmp_path: Path) -> None:
+    ids = np.random.default_rng(1).integers(96, size=600).astype(np.uint16)
+    ids.tofile(tmp_path / "ids.bin")
+    words = ("--calibration", tmp_path / "ids.bin", "--calibration-dtype", "uint16", "--max-tokens", "320")
+    q8, q4 = (
+        price_of(cli("quantize", exported, "--to", form, *words, "--max-kl", 0, "--json"))
+        for form in ("onnx-q8", "onnx-q4")
+    )
+    assert q8 < q4
+    done = cli("quantize", exported, "--to", "onnx-q4,onnx-q8", *words, "--max-kl", (q8 + q4) / 2)
+    assert done.returncode == 1, done.stderr
+    report = read_report(exported / "conversion.json")
+    assert [each.id for each in report.stages] == ["onnx", "onnx-q8"]
+    price, tokens = report.stages[1].price, report.stages[1].tokens
+    assert price
+    assert (price.tokens, tokens.kind, tokens.name, tokens.tokens) == (320, "ids", "ids.bin", 321)
+    assert price.ppl_ratio
+    assert 0.8 < price.ppl_ratio < 1.25
+    assert sums_hold(exported)
+    assert not (exported / "onnx" / "model_q4.onnx").exists()
+
+
+def price_of(done: subprocess.CompletedProcess[str]) -> float:
+    """The mean KL of the one form, which the limit of zero has rejected."""
+    assert done.returncode == 1, done.stderr
+    (form,) = json.loads(done.stdout)
+    assert form["problems"]
+    found: float = form["report"]["price"]["mean_kl"]
+    return found
+
+
+def test_the_export_is_made_once_and_not_left(gpt: Path) -> None:
+    done = cli("quantize", gpt, "--to", "onnx-q4,onnx-q4f16,onnx-int8")
+    assert done.returncode == 0, done.stderr
+    log = gpt.with_name("gpt.quantize.log").read_text(encoding="utf-8")
+    assert [line for line in log.splitlines() if line.startswith("== ")] == [
+        "== onnx",
+        "== onnx-int8",
+        "== onnx-q4",
+        "== onnx-q4f16",
+    ]
+    assert sorted(path.name for path in (gpt / "onnx").iterdir()) == [
+        "model_int8.onnx",
+        "model_q4.onnx",
+        "model_q4f16.onnx",
+    ]
+    assert sums_hold(gpt)
+
+
+def test_an_export_that_is_there_is_used(exported: Path) -> None:
+    assert cli("quantize", exported, "--to", "onnx-q4", "--log", exported.with_name("log")).returncode == 0
+    assert "== onnx\n" not in exported.with_name("log").read_text(encoding="utf-8")
+    first = contents(exported)
+    assert cli("quantize", exported, "--to", "onnx-q4").returncode == 0
+    assert contents(exported) == first  # made again, the same
+    path = exported / "onnx" / "model.onnx"
+    path.write_bytes(path.read_bytes() + b"\0")  # no longer what was proved
+    assert cli("quantize", exported, "--to", "onnx-q4").returncode == 0
+    assert "== onnx\n" in exported.with_name("exported.quantize.log").read_text(encoding="utf-8")
+
+
+def test_float32_that_is_wrong_is_no_base_for_anything(gpt: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run, asked = run_forms.run_apart, []
+
+    def wrong(job: Job, work: Path, log: Path) -> Made:
+        asked.append(job.stage)
+        made = run(job, work, log)
+        return replace(made, checks=tuple(replace(check, passed=check.name != "onnx cache") for check in made.checks))
+
+    monkeypatch.setattr(run_forms, "run_apart", wrong)
+    before = contents(gpt)
+    (form,) = make_forms(FormsRequest(directory=gpt, command=Command.QUANTIZE, forms=("onnx-q4", "onnx-q8")))
+    assert asked == ["onnx"]
+    assert form.report.id == "onnx"
+    assert form.problems[0].startswith("onnx cache: ")
+    assert contents(gpt) == before
+
+
+def test_a_process_that_breaks_down_is_told_with_its_last_words(exported: Path) -> None:
+    before = contents(exported)
+    (exported / "onnx" / "model.onnx").write_bytes(b"no model")
+    named = f"{hashlib.sha256(b'no model').hexdigest()}  onnx/model.onnx"
+    sums = (exported / "SHA256SUMS").read_text(encoding="utf-8")
+    changed = [named if line.endswith("onnx/model.onnx") else line for line in sums.splitlines()]
+    (exported / "SHA256SUMS").write_text("\n".join(changed) + "\n", encoding="utf-8")
+    done = cli("quantize", exported, "--to", "onnx-q4")
+    assert done.returncode == 1
+    assert "error[verify]: the process that makes onnx-q4 ended with status 1" in done.stderr
+    assert "exported.quantize.log" in done.stderr
+    assert "Error" in done.stderr
+    assert set(contents(exported)) == set(before)
+    assert not list(partials(exported))
+
+
+def test_a_link_is_followed_and_the_current_directory_is_refused(exported: Path) -> None:
+    link = exported.with_name("link")
+    link.symlink_to(exported)
+    assert cli("quantize", link, "--to", "onnx-q4").returncode == 0
+    assert link.is_symlink()
+    assert (exported / "onnx" / "model_q4.onnx").exists()
+    words = [COMMAND, "export", "."]
+    done = subprocess.run(words, cwd=exported, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert "you are in it" in done.stderr
+
+
+def partials(out: Path) -> Iterator[Path]:
+    yield from out.parent.glob(f"{out.name}.partial-*")
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_a_killed_run_leaves_the_directory_as_it_was(exported: Path, number: signal.Signals) -> None:
+    before, log = contents(exported), exported.with_name("exported.quantize.log")
+    process = subprocess.Popen([COMMAND, "quantize", exported, "--to", "onnx-q4"], stderr=subprocess.PIPE, text=True)
+    while not (log.exists() and log.read_text(encoding="utf-8").startswith("== onnx-q4")):
+        assert process.poll() is None, "it finished before it could be disturbed"
+        time.sleep(0.002)
+    process.send_signal(number)
+    process.communicate()
+    assert process.returncode != 0
+    assert contents(exported) == before
+    until = time.monotonic() + 20
+    while children(exported) and time.monotonic() < until:
+        time.sleep(0.05)
+    assert not children(exported)
+    assert cli("quantize", exported, "--to", "onnx-q4").returncode == 0
+    assert not list(partials(exported))
+    assert (exported / "onnx" / "model_q4.onnx").exists()
+    assert sums_hold(exported)
+
+
+def children(out: Path) -> list[str]:
+    """Processes that make a form of this directory."""
+    found = []
+    for process in Path("/proc").iterdir():
+        try:
+            words = (process / "cmdline").read_bytes().decode().split("\0")
+        except (OSError, UnicodeDecodeError):
+            continue
+        if "ckpt2hf.stages.child" in words and any(word.startswith(f"{out}.partial-") for word in words):
+            found.append(process.name)
+    return found
+
+
+def test_other_weights_than_those_of_the_sums_are_refused(gpt: Path) -> None:
+    path = gpt / "model.safetensors"
+    data = bytearray(path.read_bytes())
+    data[-1] ^= 1
+    path.write_bytes(bytes(data))
+    with pytest.raises(VerificationError, match=r"model\.safetensors is not the file"):
+        make_forms(FormsRequest(directory=gpt, command=Command.EXPORT, forms=("onnx",)))
+
+
+def test_an_edited_card_is_refused(gpt: Path) -> None:
+    path = gpt / "README.md"
+    path.write_text(path.read_text(encoding="utf-8") + "mine\n", encoding="utf-8")
+    with pytest.raises(UsageError, match="was edited"):
+        make_forms(FormsRequest(directory=gpt, command=Command.EXPORT, forms=("onnx",)))
+
+
+def test_a_class_that_has_no_forms_is_refused_at_once(gpt: Path) -> None:
+    config = json.loads((gpt / "config.json").read_text(encoding="utf-8"))
+    (gpt / "config.json").write_text(json.dumps({**config, "architectures": ["Olmo3ForCausalLM"]}), encoding="utf-8")
+    done = cli("export", gpt)
+    assert done.returncode == 2
+    assert "Olmo3ForCausalLM" in done.stderr
+    assert not gpt.with_name("gpt.export.log").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--max-ppl-ratio", "1.1"), "--max-ppl-ratio needs"),
+        (("--max-tokens", "5"), "need --calibration"),
+        (("--calibration", "nowhere.txt"), "nowhere.txt"),
+    ],
+)
+def test_what_makes_no_sense_is_refused(gpt: Path, words: tuple[str, ...], said: str) -> None:
+    done = cli("quantize", gpt, "--to", "onnx-q4", *words)
+    assert done.returncode == 2
+    assert said in done.stderr
+
+
+def test_what_a_person_has_said_stays_in_the_card(exported: Path) -> None:
+    assert cli("card", exported, "--license", "mit", "--model-name", "Mine").returncode == 0
+    assert cli("quantize", exported, "--to", "onnx-q4").returncode == 0
+    card = (exported / "README.md").read_text(encoding="utf-8")
+    assert "license: mit" in card
+    assert "# Mine" in card
+    assert "`onnx/model_q4.onnx`" in card
+    assert cli("card", exported, "--language", "az").returncode == 0  # it knows the card for its own
+    assert "`onnx/model_q4.onnx`" in (exported / "README.md").read_text(encoding="utf-8")
+    assert sums_hold(exported)
+
+
+def test_the_table(exported: Path) -> None:
+    done = cli("quantize", exported, "--to", "onnx-q4")
+    assert done.returncode == 0, done.stderr
+    head, row, tokens, file, *_ = done.stdout.splitlines()
+    assert head.split() == ["form", "size", "bits/weight", "KL", "KL", "99%", "top-1", "ppl", "ratio", "cache", "top-1"]
+    assert row.split()[0] == "onnx-q4"
+    assert row.split()[-1] == "added"
+    assert "drawn from the vocabulary" in tokens
+    assert file.endswith("onnx/model_q4.onnx")
+    assert "%" in row
