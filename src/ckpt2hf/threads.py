@@ -96,8 +96,10 @@ def without_signals() -> Iterator[None]:
     For starting a thread and for waiting until it ends: `threading` does both in Python code, under locks that every
     thread of the process needs.
     """
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, ())
     try:
+        # Inside, because a signal that came just before is raised by this call, when it has blocked the others already.
+        signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)

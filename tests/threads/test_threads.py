@@ -96,7 +96,7 @@ def test_an_error_of_the_listener_ends_it_too() -> None:
         in_threads([lambda: None] * 5, 2, hears)
 
 
-@pytest.mark.parametrize("rounds", [30])
+@pytest.mark.parametrize("rounds", [400])
 def test_a_signal_at_any_moment_leaves_nobody_waiting(rounds: int) -> None:
     done = subprocess.run(
         [sys.executable, "-c", SIGNALLED, str(rounds)], capture_output=True, text=True, timeout=240, check=False
