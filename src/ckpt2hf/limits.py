@@ -7,6 +7,7 @@ Source: Linux Documentation/admin-guide/cgroup-v2.rst (memory.max, memory.high, 
 from __future__ import annotations
 
 import os
+import resource
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -45,6 +46,13 @@ def processors(root: Path = _ROOT) -> int:
 def own_memory(root: Path = _ROOT) -> int:
     """Bytes of memory that this process holds and that cannot be reclaimed."""
     return _table(root / "proc/self/status").get("RssAnon", 0) * 1024
+
+
+def peak_memory(root: Path = _ROOT) -> int:
+    """The most bytes that this process has held resident, mapped files included."""
+    # What getrusage says of a process that was started by a larger one begins with that one's.
+    found = _table(root / "proc/self/status").get("VmHWM")
+    return (found or resource.getrusage(resource.RUSAGE_SELF).ru_maxrss) * 1024
 
 
 def _rooms(root: Path) -> Iterator[Memory]:

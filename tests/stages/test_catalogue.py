@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -17,7 +18,18 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 SUPPORTED = {"gpt2", "llama", "qwen3", "qwen3_moe", "gemma3_text"}
-PRICE = Price(tokens=9, mean_kl=0.01, p99_kl=0.1, top1=0.97, ppl_ratio=1.02, cache_top1=1.0, cache_kl=0.0)
+PRICE = Price(
+    tokens=9,
+    mean_kl=0.01,
+    p99_kl=0.1,
+    top1=0.97,
+    ppl_ratio=1.02,
+    cache_top1=1.0,
+    cache_kl=0.0,
+    key_errors=(0.01,),
+    value_errors=(0.01,),
+    logit_error=0.02,
+)
 
 
 def test_listing_them_imports_nothing_heavy() -> None:
@@ -77,5 +89,5 @@ def test_gates_let_pass_what_keeps_to_them() -> None:
 
 def test_no_number_passes_no_gate() -> None:
     nan = float("nan")
-    broken = Price(tokens=9, mean_kl=nan, p99_kl=nan, top1=nan, ppl_ratio=nan, cache_top1=nan, cache_kl=nan)
+    broken = replace(PRICE, mean_kl=nan, p99_kl=nan, top1=nan, ppl_ratio=nan)
     assert len(Gates(max_kl=9.0, min_top1=0.0, max_ppl_ratio=9.0).problems(broken)) == 3

@@ -204,3 +204,28 @@ def test_int8_for_avx2_has_seven_bits(exported: Path, tmp_path: Path, form: str,
     for matrix in matrices:
         assert matrix.dtype == kind
         assert int(matrix.max()) - int(matrix.min()) <= 128  # of 255
+
+
+def test_the_errors_of_layers_show_where_a_file_is_damaged(
+    formed: tuple[Path, dict[str, Form]], tokens: Callable, tmp_path: Path
+) -> None:
+    import onnx  # noqa: PLC0415
+    from onnx import numpy_helper  # noqa: PLC0415
+
+    from ckpt2hf.stages.measuring import price_of  # noqa: PLC0415
+
+    out = formed[0]
+    ids, base, file = tokens(VOCAB[out.name]), out / "onnx" / "model.onnx", out / "onnx" / "model_q4.onnx"
+    right = price_of(base, file, ids, job(out, "", tmp_path))[1]
+    model = onnx.load(file)
+    first = [each for each in model.graph.node if each.op_type == "MatMulNBits" and ".0/" in each.name]
+    scales = next(each for each in model.graph.initializer if each.name == first[-1].input[2])
+    scales.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(scales) * np.float32(4), scales.name))
+    onnx.save(model, tmp_path / "damaged.onnx")
+    wrong = price_of(base, tmp_path / "damaged.onnx", ids, job(out, "", tmp_path))[1]
+    assert len(right.key_errors) == len(right.value_errors) == 2
+    # What leaves the first layer is seen by the keys and values of the second.
+    assert (wrong.key_errors[0], wrong.value_errors[0]) == (right.key_errors[0], right.value_errors[0])
+    assert wrong.key_errors[1] > right.key_errors[1] > 0
+    assert wrong.value_errors[1] > right.value_errors[1] > 0
+    assert wrong.logit_error > right.logit_error

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import platform
-import resource
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib import metadata
 from typing import TYPE_CHECKING, Any
 
-from ckpt2hf import __version__
+from ckpt2hf import __version__, limits
 from ckpt2hf.ir import plain
 from ckpt2hf.report.evidence import evidence_report
 from ckpt2hf.report.parts import CheckReport, FileReport
@@ -91,7 +90,7 @@ def build_report(plan: Plan, outcome: Outcome) -> Report:
         stages=(),
         options=outcome.options,
         seconds=outcome.seconds,
-        peak_memory_bytes=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
+        peak_memory_bytes=limits.peak_memory(),
     )
 
 

@@ -13,7 +13,7 @@ from ckpt2hf.report.evidence import EvidenceReport  # noqa: TC001 - a field's ty
 from ckpt2hf.report.parts import CheckReport, FileReport  # noqa: TC001
 from ckpt2hf.report.stages import StageReport  # noqa: TC001
 
-SCHEMA = 3
+SCHEMA = 4
 """Version of the tree; it grows with every change that a reader could trip over."""
 PASSING = frozenset({"created", "seconds", "peak_memory_bytes"})
 """Fields about one run rather than its result: shown, but not written to `conversion.json`."""

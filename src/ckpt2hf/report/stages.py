@@ -43,6 +43,12 @@ class PriceReport:
     """Share of positions at which the form itself has the same most likely token with and without cache."""
     cache_kl: float
     """Mean divergence between the two, in nats per token."""
+    key_errors: tuple[float, ...]
+    """Of each layer: the norm of its keys' difference from float32, by their norm."""
+    value_errors: tuple[float, ...]
+    """The same of its values."""
+    logit_error: float
+    """The same of the logits, each position's mean apart."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -67,6 +67,10 @@ class Form:
     report: StageReport
     problems: tuple[str, ...]
     """Why it was rejected; empty for one that is in the directory now."""
+    seconds: float
+    """What its process took."""
+    peak_memory_bytes: int
+    """The most its process held resident."""
     kept: Path | None = None
     """Where a rejected one is, if it was to be kept."""
 
@@ -204,7 +208,13 @@ def _make(run: _Run, stage: Stage, base: Path | None, work: Path) -> Form:
     problems = [f"{check.name}: {check.summary}" for check in made.checks if not check.passed]
     problems += run.asked.gates.problems(made.price) if made.price else []
     kept = _kept(run, report, work) if problems and run.asked.keep_rejected else None
-    return Form(report=report, problems=tuple(problems), kept=kept)
+    return Form(
+        report=report,
+        problems=tuple(problems),
+        seconds=made.seconds,
+        peak_memory_bytes=made.peak_memory_bytes,
+        kept=kept,
+    )
 
 
 def _kept(run: _Run, report: StageReport, work: Path) -> Path:

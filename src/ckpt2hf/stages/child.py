@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import threading
+import time
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ckpt2hf import limits
 from ckpt2hf.stages.catalogue import STAGES
 from ckpt2hf.stages.job import Job, Made
 from ckpt2hf.stages.weights import use_of
@@ -31,6 +33,7 @@ _DISTRIBUTIONS = ("onnx", "onnxruntime", "optimum", "optimum-onnx", "torch", "tr
 
 def main(work: Path) -> None:
     """Do the job in a folder."""
+    begun = time.perf_counter()
     job = Job.read(work)
     stage = next(each for each in STAGES if each.id == job.stage)
     out = Path(job.out)
@@ -55,6 +58,8 @@ def main(work: Path) -> None:
         use=use,
         settings=settings,
         versions=dict(_versions()),
+        seconds=round(time.perf_counter() - begun, 3),
+        peak_memory_bytes=limits.peak_memory(),
     ).write(work)
 
 

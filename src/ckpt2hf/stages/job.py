@@ -78,6 +78,10 @@ class Made:
     """How it was made."""
     versions: Mapping[str, str] = field(default_factory=dict)
     """Of the packages that made it."""
+    seconds: float = 0.0
+    """What the process took."""
+    peak_memory_bytes: int = 0
+    """The most it held resident, mapped files included."""
 
     @property
     def sound(self) -> bool:
@@ -98,8 +102,15 @@ class Made:
         return cls(
             files=tuple(tree["files"]),
             checks=tuple(Check(**check) for check in tree["checks"]),
-            price=Price(**tree["price"]) if tree["price"] else None,
+            price=_price(tree["price"]) if tree["price"] else None,
             use=Use(**use),
             settings=tree["settings"],
             versions=tree["versions"],
+            seconds=tree["seconds"],
+            peak_memory_bytes=tree["peak_memory_bytes"],
         )
+
+
+def _price(tree: Mapping[str, Any]) -> Price:
+    kwargs: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in tree.items()}
+    return Price(**kwargs)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -22,7 +23,25 @@ _AT_ONCE = 1 << 20
 """Logits that are looked at in float64 at a time."""
 _CACHED_ROWS, _CACHED_TOKENS = 2, 48
 """Sequences that are read token by token as well, and tokens of each."""
+_LOGITS = "logits"
 FINITE, CACHED = "finite logits", "cache"
+
+
+@dataclass
+class _Error:
+    """Squares of what was wanted, and of how far what was found lies from it."""
+
+    whole: float = 0.0
+    apart: float = 0.0
+
+    def add(self, wanted: Array, found: Array) -> None:
+        self.whole += float(np.vdot(wanted, wanted))
+        self.apart += float(np.square(wanted - found).sum())
+
+    @property
+    def relative(self) -> float:
+        """By the norm of what was wanted; infinite where that is nothing and something was found."""
+        return math.sqrt(self.apart / self.whole) if self.whole else math.inf if self.apart else 0.0
 
 
 @dataclass
@@ -32,6 +51,7 @@ class _Sums:
     kl: list[Array] = field(default_factory=list)
     same: int = 0
     nats: tuple[float, float] = (0.0, 0.0)
+    errors: defaultdict[str, _Error] = field(default_factory=lambda: defaultdict(_Error))
 
     def add(self, wanted: Array, found: Array, following: Array | None) -> None:
         """Positions of both, logits `[batch, time, vocab]`, and the tokens that follow `[batch, time]`."""
@@ -52,7 +72,11 @@ def price_of(base: Path, file: Path, tokens: Array, job: Job) -> tuple[tuple[Che
     rows: list[Array] = []
     for ids, fresh in Windows(tokens, job.window, job.window).batches(job.at_once):
         last = int(fresh.max())
-        wanted, found = exact.logits(ids[:, :-1])[:, -last:], made.logits(ids[:, :-1])[:, -last:]
+        (wanted, kept), (found, rounded) = exact.step(ids[:, :-1]), made.step(ids[:, :-1])
+        for name in kept.keys() & rounded.keys():
+            sums.errors[name].add(kept[name][:, :, -last:], rounded[name][:, :, -last:])
+        wanted, found = wanted[:, -last:], found[:, -last:]
+        sums.errors[_LOGITS].add(_centred(wanted), _centred(found))
         finite = finite and bool(np.isfinite(found).all())
         sums.add(wanted, found, ids[:, -last:] if job.real else None)
         rows += list(ids[: max(_CACHED_ROWS - len(rows), 0), : min(_CACHED_TOKENS, job.window)])
@@ -68,6 +92,9 @@ def price_of(base: Path, file: Path, tokens: Array, job: Job) -> tuple[tuple[Che
         ppl_ratio=_ratio((after - before) / count) if job.real else None,
         cache_top1=cache_top1,
         cache_kl=cache_kl,
+        key_errors=tuple(sums.errors[keys].relative for keys, _ in exact.layers),
+        value_errors=tuple(sums.errors[values].relative for _, values in exact.layers),
+        logit_error=sums.errors[_LOGITS].relative,
     )
     checks = (
         Check(FINITE, passed=finite, summary=f"logits of {count} positions are {'' if finite else 'not all '}numbers"),
@@ -93,6 +120,12 @@ def _log_softmax(logits: Array) -> Array:
     with np.errstate(invalid="ignore"):  # an infinity gives NaN, which no gate lets pass
         wide -= wide.max(-1, keepdims=True)
         less: Array = wide - np.log(np.exp(wide).sum(-1, keepdims=True))
+    return less
+
+
+def _centred(logits: Array) -> Array:
+    """Logits less their mean at each position."""
+    less: Array = logits - logits.mean(-1, keepdims=True)
     return less
 
 

@@ -36,6 +36,13 @@ class OnnxModel:
         self._past = [name for name in self._inputs if name.startswith("past_key_values.")]
 
     @property
+    def layers(self) -> list[tuple[str, str]]:
+        """What `step` calls the keys and the values of each layer."""
+        count = len(self._past) // 2
+        names = [(f"past_key_values.{k}.key", f"past_key_values.{k}.value") for k in range(count)]
+        return names if {name for both in names for name in both} == set(self._past) else []
+
+    @property
     def has_cache(self) -> bool:
         """Whether it takes keys and values, and gives those of its ids."""
         return bool(self._past) and all(_present(name) in self._outputs for name in self._past)

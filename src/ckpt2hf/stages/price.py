@@ -23,3 +23,9 @@ class Price:
     """Share of positions with the same most likely token, with and without cache."""
     cache_kl: float
     """Mean KL divergence between the two, in nats per token."""
+    key_errors: tuple[float, ...]
+    """How far the keys of each layer lie from those of float32: the norm of the difference by the norm."""
+    value_errors: tuple[float, ...]
+    """The same of the values."""
+    logit_error: float
+    """The same of the logits, each position's mean apart, which changes no probability."""
