@@ -36,6 +36,7 @@ from ckpt2hf.run import (
     plan,
     plan_back,
     prove,
+    require_forms,
     speaker,
     write_card,
 )
@@ -94,6 +95,7 @@ __all__ = [
     "plan",
     "plan_back",
     "prove",
+    "require_forms",
     "speaker",
     "write_card",
 ]
