@@ -6,9 +6,14 @@ import json
 import shutil
 import subprocess
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
+
+from ckpt2hf.tokenizers import PROBES
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 FOLDER = Path(__file__).resolve().parent / "node"
 MODULES = FOLDER / "node_modules"
@@ -63,3 +68,35 @@ def alone(directory: Path, dtype: str, folder: Path) -> Path:
     (out / "onnx").mkdir()
     shutil.copy(directory / "onnx" / DTYPES[dtype], out / "onnx")
     return out
+
+
+def by_torch(directory: Path, prompts: Iterable[list[int]], count: int) -> list[list[int]]:
+    """The greedy texts of transformers itself."""
+    import torch  # noqa: PLC0415
+    from transformers import AutoModelForCausalLM  # noqa: PLC0415
+
+    model = AutoModelForCausalLM.from_pretrained(directory).eval()
+    found = []
+    for ids in prompts:
+        given = torch.tensor([ids])
+        mask = torch.ones_like(given)
+        text = model.generate(given, attention_mask=mask, max_new_tokens=count, do_sample=False, pad_token_id=0)
+        found.append(text[0].tolist())
+    return found
+
+
+def misread(folder: Path) -> set[str]:
+    """The built-in texts that AutoTokenizer of Transformers.js gives other ids than expected, or back as another text.
+
+    The folder is one that `tokenizing.write` made. Texts that the original refuses are left out.
+    """
+    named = folder.with_name(folder.name.replace(" ", "-"))  # a space is taken for no name of a model
+    if named != folder:
+        named.symlink_to(folder)
+    listed = json.loads((folder / "expected.json").read_text(encoding="utf-8"))
+    expected = {name: (text, ids, back) for name, (text, ids, back) in zip(PROBES, listed, strict=True) if ids}
+    found = ask(
+        named, encode=[text for text, _, _ in expected.values()], decode=[ids for _, ids, _ in expected.values()]
+    )
+    got = zip(expected.items(), found["ids"], found["texts"], strict=True)
+    return {name for (name, (_, ids, back)), their_ids, their_text in got if (ids, back) != (their_ids, their_text)}

@@ -2,7 +2,7 @@
 //
 //   {"folder": "/of/directories", "name": "gpt", "dtype": "q8", "count": 24, "ids": [[5, 3, 8]]}   ids of greedy texts
 //   {"folder": "/of/directories", "name": "gpt", "dtype": "q8", "count": 24, "texts": ["Once"]}    greedy texts
-//   {"folder": "/of/directories", "name": "gpt", "encode": ["Once"]}                               their ids
+//   {"folder": "/of/directories", "name": "gpt", "encode": ["Once"], "decode": [[5, 3]]}           ids, and texts
 import { AutoModelForCausalLM, AutoTokenizer, Tensor, env, pipeline } from '@huggingface/transformers';
 import { readFileSync } from 'node:fs';
 
@@ -41,7 +41,8 @@ async function written() {
 
 async function encoded() {
   const tokenizer = await AutoTokenizer.from_pretrained(request.name);
-  return request.encode.map((text) => tokenizer.encode(text));
+  const ids = request.encode.map((text) => tokenizer.encode(text));
+  return { ids, texts: request.decode.map((given) => tokenizer.decode(given)) };
 }
 
 const answer = request.ids ? continued : request.texts ? written : encoded;

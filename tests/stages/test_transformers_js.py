@@ -14,7 +14,7 @@ import pytest
 from tokenizers import Tokenizer
 
 from ckpt2hf.api import Command, FormsRequest, Level, Request, Writing, convert, make_forms
-from transformers_js import DTYPES, FOLDER, MODULES, alone, ask, run
+from transformers_js import DTYPES, FOLDER, MODULES, alone, ask, by_torch, run
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -26,22 +26,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.node, pytest.mark.filterwarnings("ig
 NEW = 24
 """Tokens after each prompt; the smallest context is 32."""
 PROMPTS = [[5, 3, 8, 2], [17], [90, 1, 44, 44, 7, 61, 12, 30], [0, 95], [33, 60, 2, 71, 9]]
-TEXTS = ["The cow eats", "Yanvar", "The sun is warm"]
-
-
-def by_torch(directory: Path, prompts: Iterable[list[int]], count: int = NEW) -> list[list[int]]:
-    """The greedy texts of transformers itself."""
-    import torch  # noqa: PLC0415
-    from transformers import AutoModelForCausalLM  # noqa: PLC0415
-
-    model = AutoModelForCausalLM.from_pretrained(directory).eval()
-    found = []
-    for ids in prompts:
-        given = torch.tensor([ids])
-        mask = torch.ones_like(given)
-        text = model.generate(given, attention_mask=mask, max_new_tokens=count, do_sample=False, pad_token_id=0)
-        found.append(text[0].tolist())
-    return found
+TEXTS = ["The cow eats", "Yanvar", "Bu gün hava", "Uşaqlar bağda alma yığır. İIıi ½ ə_2 [PAD] x"]
 
 
 def by_onnxruntime(file: Path, prompts: Iterable[list[int]], count: int = NEW) -> list[list[int]]:
@@ -83,7 +68,7 @@ def test_float32_is_what_pytorch_generates(formed: tuple[Path, dict[str, Form]],
     found = ask(alone(formed[0], "fp32", tmp_path), dtype="fp32", count=NEW, ids=PROMPTS)
     assert [len(text) for text in found] == [len(ids) + NEW for ids in PROMPTS]
     assert len({tuple(text[-NEW:]) for text in found}) == len(PROMPTS)
-    assert found == by_torch(formed[0], PROMPTS)
+    assert found == by_torch(formed[0], PROMPTS, NEW)
 
 
 @pytest.mark.parametrize("dtype", ["q8", "q4"])
@@ -127,6 +112,15 @@ def test_a_pipeline_writes_what_ckpt2hf_generate_writes(mini: Path) -> None:
     prompts = [tokenizer.decode(one["prompt_ids"]) for one in said]
     found = ask(mini, dtype="fp32", count=NEW, texts=TEXTS)
     assert found == [prompt + one["text"] for prompt, one in zip(prompts, said, strict=True)]
+
+
+def test_texts_become_the_ids_that_they_become_in_python(mini: Path) -> None:
+    from transformers import AutoTokenizer  # noqa: PLC0415
+
+    tokenizer = AutoTokenizer.from_pretrained(mini)
+    wanted = [tokenizer(text).input_ids for text in TEXTS]
+    backs = [tokenizer.decode(ids) for ids in wanted]
+    assert ask(mini, encode=TEXTS, decode=wanted) == {"ids": wanted, "texts": backs}
 
 
 def test_the_example_of_the_page_runs(mini: Path, repository: Path, tmp_path: Path) -> None:
