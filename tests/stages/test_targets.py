@@ -10,8 +10,12 @@ import numpy as np
 import pytest
 
 from ckpt2hf.stages import ONNX, Job, run_apart
+from ckpt2hf.stages.parity import spread
 from ckpt2hf.targets import TARGETS
 from ckpt2hf.verify.elsewhere import needs_other
+from ckpt2hf.verify.huggingface_model import HuggingFaceModel
+from ckpt2hf.verify.language_model import class_of
+from ckpt2hf.verify.tolerances import LOGITS_TOLERANCE
 from target_models import SPECS, Model, drawn, write
 from transformers_js import ask, by_torch
 
@@ -54,10 +58,12 @@ def test_what_is_exported_is_right_for_transformers_js_too(model: Model, tmp_pat
     assert len(made.checks) == 5
     assert made.files == ("model.onnx",)
     shutil.move(tmp_path / "onnx", tmp_path / "model" / "onnx")
-    prompt = ids[0, : model.spec.context - NEW].tolist()
-    written = ask(tmp_path / "model", dtype="fp32", count=NEW, ids=[prompt])
-    assert written == by_torch(tmp_path / "model", [prompt], NEW)
-    assert len({*written[0][-NEW:]}) > 2
+    shown = ids[:1, : model.spec.context]
+    wanted = HuggingFaceModel(tmp_path / "model", class_of(tmp_path / "model")).logits(shown)
+    (found,) = ask(tmp_path / "model", dtype="fp32", logits=shown.tolist())
+    assert np.abs(found - wanted[0]).max() < LOGITS_TOLERANCE * spread(wanted)
+    prompts = [shown[0, :-NEW].tolist()]
+    assert ask(tmp_path / "model", dtype="fp32", count=NEW, ids=prompts) == by_torch(tmp_path / "model", prompts, NEW)
 
 
 def test_what_is_refused_is_what_optimum_does_not_know() -> None:
