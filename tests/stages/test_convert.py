@@ -110,7 +110,7 @@ def test_a_model_that_has_no_forms_is_refused_before_it_is_written(tmp_path: Pat
     name = "olmo, OLMo 2"
     asked = Request(source=CASES[name].write(tmp_path / "run", oracle(name)), **CASES[name].said)
     forms = FormsRequest(directory=tmp_path / "out", command=Command.CONVERT, forms=("onnx",))
-    before = functools.partial(require_forms, forms)
+    before = functools.partial(require_forms, forms, Level.BYTES)
     with pytest.raises(UsageError, match="convert cannot make onnx") as refused:
         convert_here(asked, Writing(out=tmp_path / "out", level=Level.BYTES), before=before)
     assert any("Olmo3ForCausalLM" in line for line in refused.value.details)

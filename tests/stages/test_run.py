@@ -106,6 +106,21 @@ def test_the_export_is_made_once_and_not_left(gpt: Path) -> None:
     assert sums_hold(gpt)
 
 
+def test_temporary_files_lie_beside_the_result(exported: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TMPDIR", str(exported.parent / "temporary"))
+    (exported.parent / "temporary").mkdir()
+    before = (exported.parent / "temporary").stat().st_mtime_ns
+    assert cli("export", exported, "--to", "onnx-fp16").returncode == 0
+    assert cli("quantize", exported, "--to", "onnx-q8").returncode == 0
+    assert (exported.parent / "temporary").stat().st_mtime_ns == before  # nothing was ever in it
+    assert sorted(path.name for path in exported.parent.iterdir()) == [
+        "exported",
+        "exported.export.log",
+        "exported.quantize.log",
+        "temporary",
+    ]
+
+
 def test_an_export_that_is_there_is_used(exported: Path) -> None:
     assert cli("quantize", exported, "--to", "onnx-q4", "--log", exported.with_name("log")).returncode == 0
     assert "== onnx\n" not in exported.with_name("log").read_text(encoding="utf-8")

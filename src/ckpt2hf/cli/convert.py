@@ -138,7 +138,7 @@ def convert(
             scratch=scratch,
         )
         forms = _forms(out, to, words)
-        before = functools.partial(require_forms, forms) if forms else None
+        before = functools.partial(require_forms, forms, writing.level) if forms else None
         with shown(quiet=quiet or as_json) as progress:
             report = convert(asked, writing, progress, sources, before=before)
     if forms and report.verdict.proved:

@@ -10,6 +10,7 @@ from ckpt2hf.errors import UsageError
 from ckpt2hf.remote import is_remote
 from ckpt2hf.run.stage_tokens import Calibration
 from ckpt2hf.stages import ONNX, Gates, Size, preflight, require_room, stages_named
+from ckpt2hf.verify import LIBRARIES
 from ckpt2hf.verify.effort import last, windows_at_once
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from ckpt2hf.plan import Plan
     from ckpt2hf.report import StageReport
     from ckpt2hf.stages import Command, Stage
+    from ckpt2hf.verify import Level
 
 _WINDOW = 512
 """Tokens that a model is shown at a time; more where that costs little, or where attention slides."""
@@ -114,15 +116,16 @@ def require_possible(asked: FormsRequest, hf_class: str) -> None:
         raise UsageError("--cpu is about int8, which is not among the forms", remedies=["--to onnx-q8"])
 
 
-def require_forms(asked: FormsRequest, plan: Plan) -> None:
-    """Refuse, before a conversion begins, forms that could not be made of its result.
+def require_forms(asked: FormsRequest, level: Level, plan: Plan) -> None:
+    """Refuse, before a conversion that proves this level begins, forms that could not be made of its result.
 
     Raises UsageError, NotFoundError, ResourceError.
     """
     require_possible(asked, plan.target.hf_class)
     asked.sample.require(plan.spec.vocab, tokenizer=plan.tokenizer is not None)
     require_ratio(asked)
-    require_room(asked.needed, size_of(plan.spec, (tensor.meta.shape for tensor in plan.tensors.values())))
+    size = size_of(plan.spec, (tensor.meta.shape for tensor in plan.tensors.values()))
+    require_room(asked.needed, size, beside=LIBRARIES[level])
 
 
 def require_ratio(asked: FormsRequest) -> None:

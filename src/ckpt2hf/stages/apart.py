@@ -64,11 +64,16 @@ class Apart:
 
     def _started(self, work: Path, threads: int) -> subprocess.Popen[bytes]:
         words = [sys.executable, "-P", "-m", "ckpt2hf.stages.child", str(work)]
-        environment = {**os.environ, **_OFFLINE, "OMP_NUM_THREADS": str(threads)}
+        # Quantizers put whole models into the folder for temporary files, which in a container may be memory.
+        environment = {**os.environ, **_OFFLINE, "OMP_NUM_THREADS": str(threads), "TMPDIR": str(work)}
         with self._lock:
             # It reads its standard input to learn that we are gone, however we went.
             process = subprocess.Popen(  # noqa: S603 - this very interpreter
-                words, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+                words,
+                env=environment,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
             )
             self._processes.append(process)
             if self._stopped:

@@ -46,19 +46,22 @@ def side_by_side(stages: Sequence[Stage], size: Size, processors: int) -> int:
     return 1
 
 
-def require_room(stages: Sequence[Stage], size: Size) -> None:
-    """Refuse, before anything is begun, what the kernel would kill. Raises ResourceError."""
+def require_room(stages: Sequence[Stage], size: Size, beside: int = 0) -> None:
+    """Refuse, before anything is begun, what the kernel would kill. Raises ResourceError.
+
+    `beside` are bytes that this process will hold by then and does not hold yet.
+    """
     room = limits.memory()
-    largest = max(stages, key=size.needed)
-    if room is None or size.needed(largest) <= room.nbytes * _SPARE:
+    if room is None:
         return
-    whole = -(-size.needed(largest) // _MIB)
-    small = [stage.id for stage in stages if size.needed(stage) <= room.nbytes * _SPARE]
+    fitting = [stage for stage in stages if size.needed(stage) <= (room.nbytes - beside) * _SPARE]
+    if len(fitting) == len(stages):
+        return
+    largest = max(stages, key=size.needed)
+    whole = -(-int(size.needed(largest) / _SPARE + beside + limits.own_memory()) // _MIB)
+    enough = [f"enough for {', '.join(stage.id for stage in fitting)}"] if fitting else []
     raise ResourceError(
         f"{largest.id} takes up to {whole} MiB of memory, and {room.why} has {room.nbytes // _MIB} MiB left",
-        details=[
-            f"{room.why} allows {room.limit // _MIB} MiB in all",
-            *([f"enough for {', '.join(small)}"] if small else []),
-        ],
-        remedies=[f"allow it {whole} MiB, as in `docker run --memory {whole}m`", "make the forms on a larger machine"],
+        details=[f"{room.why} allows {room.limit // _MIB} MiB in all", *enough],
+        remedies=[f"allow it {whole} MiB, as in `docker run --memory {whole}m`"],
     )
