@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from ckpt2hf.stages import ONNX, Job, run_apart
-from ckpt2hf.stages.parity import spread
+from ckpt2hf.stages import ONNX, Apart, Job
+from ckpt2hf.stages.onnx.parity import spread
 from ckpt2hf.targets import TARGETS
 from ckpt2hf.verify.elsewhere import needs_other
 from ckpt2hf.verify.huggingface_model import HuggingFaceModel
@@ -53,7 +53,7 @@ def test_what_is_exported_is_right_for_transformers_js_too(model: Model, tmp_pat
         at_once=2,
         preset="avx2",
     )
-    made = run_apart(job, work, tmp_path / "log")
+    made = Apart(tmp_path / "log").run(job, work, 1)
     assert [f"{check.name}: {check.summary}" for check in made.checks if not check.passed] == []
     assert len(made.checks) == 5
     assert made.files == ("model.onnx",)

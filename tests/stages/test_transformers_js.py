@@ -31,8 +31,8 @@ TEXTS = ["The cow eats", "Yanvar", "Bu gün hava", "Uşaqlar bağda alma yığı
 
 def by_onnxruntime(file: Path, prompts: Iterable[list[int]], count: int = NEW) -> list[list[int]]:
     """The greedy texts of a file, by onnxruntime in Python."""
-    from ckpt2hf.stages.onnx_model import OnnxModel  # noqa: PLC0415
-    from ckpt2hf.stages.parity import greedy  # noqa: PLC0415
+    from ckpt2hf.stages.onnx.model import OnnxModel  # noqa: PLC0415
+    from ckpt2hf.stages.onnx.parity import greedy  # noqa: PLC0415
 
     model = OnnxModel(file)
     return [greedy(model, np.array([ids]), count, cached=True)[0].tolist() for ids in prompts]

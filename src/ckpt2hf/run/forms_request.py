@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 _WINDOW = 512
 """Tokens that a model is shown at a time; more where that costs little, or where attention slides."""
+_LEFT = 160 << 20
+"""Bytes that the allocator keeps after a conversion, besides the libraries."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,7 +127,7 @@ def require_forms(asked: FormsRequest, level: Level, plan: Plan) -> None:
     asked.sample.require(plan.spec.vocab, tokenizer=plan.tokenizer is not None)
     require_ratio(asked)
     size = size_of(plan.spec, (tensor.meta.shape for tensor in plan.tensors.values()))
-    require_room(asked.needed, size, beside=LIBRARIES[level])
+    require_room(asked.needed, size, beside=LIBRARIES[level] + _LEFT)
 
 
 def require_ratio(asked: FormsRequest) -> None:

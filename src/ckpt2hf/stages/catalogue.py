@@ -19,10 +19,13 @@ _TARGETS = ("gpt2", "llama", "qwen3", "qwen3_moe", "gemma3_text")
 
 _HALF = ("measured on the processor, where onnxruntime computes in float32 what it has no float16 for",)
 _MIB = 1 << 20
+_FAMILY = "onnx"
+"""Source of the folder's name: huggingface/transformers.js docs, `subfolder`."""
 _INT8: dict[str, Any] = {
     "targets": _TARGETS,
     "packages": _OPTIMUM,
     "command": Command.QUANTIZE,
+    "family": _FAMILY,
     "maker": "int8",
     "memory": Memory(480 * _MIB, 4.2),
     "bits": 8,
@@ -31,6 +34,7 @@ _INT4: dict[str, Any] = {
     "targets": _TARGETS,
     "packages": (*_ONNX, "onnx_ir"),
     "command": Command.QUANTIZE,
+    "family": _FAMILY,
     "maker": "int4",
     "memory": Memory(200 * _MIB, 2.2),
     "bits": 4,
@@ -40,6 +44,7 @@ ONNX = Stage(
     id="onnx",
     title="float32",
     command=Command.EXPORT,
+    family=_FAMILY,
     maker="float32",
     file="model.onnx",
     packages=_OPTIMUM,
@@ -55,6 +60,7 @@ STAGES = (
         id="onnx-fp16",
         title="float16",
         command=Command.EXPORT,
+        family=_FAMILY,
         maker="float16",
         file="model_fp16.onnx",
         packages=_ONNX,

@@ -9,9 +9,6 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-FOLDER = "onnx"
-"""The folder of a directory in which ONNX files lie. Source: huggingface/transformers.js docs, `subfolder`."""
-
 
 class Command(enum.Enum):
     """The command that makes a form."""
@@ -41,8 +38,10 @@ class Stage:
     title: str
     """What it is, in a few words."""
     command: Command
+    family: str
+    """The package beside this module that makes and examines it, and the folder of a directory in which it lies."""
     maker: str
-    """The module beside this one whose `make` writes the file."""
+    """The module of that package whose `make` writes the file."""
     file: str
     """What it is called, below the folder. Source: huggingface/transformers.js src/utils/dtypes.js."""
     packages: tuple[str, ...]
@@ -63,4 +62,4 @@ class Stage:
     @property
     def path(self) -> str:
         """The file, from the directory."""
-        return f"{FOLDER}/{self.file}"
+        return f"{self.family}/{self.file}"

@@ -9,7 +9,7 @@ import onnx
 from onnx import numpy_helper
 from onnxruntime.quantization.onnx_model import ONNXModel
 
-from ckpt2hf.stages.weights import stored_bits
+from ckpt2hf.stages.onnx.weights import stored_bits
 
 if TYPE_CHECKING:
     from pathlib import Path
