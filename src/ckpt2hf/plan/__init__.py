@@ -1,7 +1,21 @@
 """Everything that will happen, as frozen metadata."""
 
 from ckpt2hf.plan.back_planner import make_back_plan
+from ckpt2hf.plan.directory import Understood, open_directory, understood
+from ckpt2hf.plan.gguf import GgufPlan, plan_gguf
 from ckpt2hf.plan.plan import BackPlan, Plan, PlanOptions, Way
 from ckpt2hf.plan.planner import make_plan
 
-__all__ = ["BackPlan", "Plan", "PlanOptions", "Way", "make_back_plan", "make_plan"]
+__all__ = [
+    "BackPlan",
+    "GgufPlan",
+    "Plan",
+    "PlanOptions",
+    "Understood",
+    "Way",
+    "make_back_plan",
+    "make_plan",
+    "open_directory",
+    "plan_gguf",
+    "understood",
+]

@@ -2,44 +2,26 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from ckpt2hf.dialects import express
-from ckpt2hf.errors import Ckpt2hfError, FactsError, UnsupportedError
+from ckpt2hf.errors import FactsError, UnsupportedError
 from ckpt2hf.ir import FIELDS, ModelSpec, plain
-from ckpt2hf.naming import assign, to_slots
-from ckpt2hf.ops import Mosaic
+from ckpt2hf.plan.directory import understood
 from ckpt2hf.plan.plan import BackPlan
 from ckpt2hf.rewrites import TURNS, without_zero_biases
-from ckpt2hf.targets import TARGETS
-from ckpt2hf.targets.read import read_config, target_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from ckpt2hf.checkpoints import Checkpoint
     from ckpt2hf.dialects import Dialect, Expressed, Fact, Layout
-    from ckpt2hf.naming import Assignment, Naming
+    from ckpt2hf.plan.directory import Understood
     from ckpt2hf.rewrites import Rewritten
-    from ckpt2hf.targets import Target
-    from ckpt2hf.targets.settings import Said
 
 _LAST_TURN = 32
 """Turns that are tried; each solves a field, so that far fewer do."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Model:
-    """A directory that is understood."""
-
-    checkpoint: Checkpoint
-    target: Target
-    facts: Mapping[str, Said]
-    spec: ModelSpec
-    assignment: Assignment
-    sources: Mapping[str, Mosaic]
-    slots: Mapping[str, Mosaic]
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +39,7 @@ def make_back_plan(checkpoint: Checkpoint, dialect: Dialect, layout: str | None,
     `layout` is part of a title and chooses a generation of the code; `said` are the user's facts about the code. Raises
     FactsError, MappingError, UnsupportedError.
     """
-    model = _understood(checkpoint, {name: fact.value for name, fact in said.items()})
+    model = understood(checkpoint, {name: fact.value for name, fact in said.items()})
     layouts = _chosen(dialect, layout, str(checkpoint.path))
     tried = [_turned(dialect, each, model, said) for each in layouts]
     fitting = [each for each in tried if not each.expressed.mismatches]
@@ -93,41 +75,6 @@ def make_back_plan(checkpoint: Checkpoint, dialect: Dialect, layout: str | None,
     )
 
 
-def _understood(checkpoint: Checkpoint, answers: Mapping[str, Any]) -> _Model:
-    """The directory as a model. Raises UnsupportedError, FactsError, MappingError."""
-    where, config = str(checkpoint.path), checkpoint.side.get("config.json", {})
-    target = target_of(config, TARGETS, where)
-    facts = read_config(target, config, where, answers)
-    spec = ModelSpec(**{name: facts[name].value for name in FIELDS})
-    if problems := [*spec.problems(), *(problem.message for problem in target.problems(spec))]:
-        raise FactsError("config.json describes an impossible model", details=problems, where=where)
-    checkpoint = _with_base(checkpoint, target.naming)
-    try:
-        assignment = assign(target.naming, spec, {name: ref.meta for name, ref in checkpoint.tensors.items()})
-    except Ckpt2hfError as error:
-        remedies = ["correct config.json, if it is not that of these weights"]
-        told = f"{where}, read as {target.hf_class}"
-        raise type(error)(error.what, details=error.details, where=told, remedies=remedies) from error
-    sources = {name: Mosaic.of(ref) for name, ref in assignment.taken(checkpoint.tensors).items()}
-    return _Model(checkpoint, target, facts, spec, assignment, sources, to_slots(assignment.links, sources))
-
-
-def _with_base(checkpoint: Checkpoint, naming: Naming) -> Checkpoint:
-    """Names as the class with its head has them: files of the body alone lack the first component of every name.
-
-    Source: transformers 4.57.6, modeling_utils.py (base_model_prefix): loading adds it just so.
-    """
-    firsts = {name.text.partition(".")[0] for rule in naming.rules for name in rule.names}
-    heads = {tie.name.text.partition(".")[0] for tie in naming.ties}
-    (base,) = firsts - heads
-    if any(name.startswith(f"{base}.") for name in checkpoint.tensors):
-        return checkpoint
-    named = {
-        name if name.partition(".")[0] in heads else f"{base}.{name}": ref for name, ref in checkpoint.tensors.items()
-    }
-    return replace(checkpoint, tensors=named)
-
-
 def _chosen(dialect: Dialect, layout: str | None, where: str) -> list[Layout]:
     """The generations of the code that come into question. Raises UnsupportedError, FactsError."""
     alive = [each for each in dialect.layout if each.refuse is None]
@@ -143,7 +90,7 @@ def _chosen(dialect: Dialect, layout: str | None, where: str) -> list[Layout]:
     return found
 
 
-def _turned(dialect: Dialect, layout: Layout, model: _Model, said: Mapping[str, Fact]) -> _Turned:
+def _turned(dialect: Dialect, layout: Layout, model: Understood, said: Mapping[str, Fact]) -> _Turned:
     """The model turned towards a layout: without biases of zero if the code can do without them, else with them."""
     without = without_zero_biases(model.spec, model.slots)
     starts: list[tuple[Rewritten, ...]] = [without, ()] if without else [()]
@@ -157,7 +104,7 @@ def _turned(dialect: Dialect, layout: Layout, model: _Model, said: Mapping[str, 
 
 
 def _solved(
-    dialect: Dialect, layout: Layout, model: _Model, start: Sequence[Rewritten], said: Mapping[str, Fact]
+    dialect: Dialect, layout: Layout, model: Understood, start: Sequence[Rewritten], said: Mapping[str, Fact]
 ) -> _Turned:
     """Identities applied until the layout can say the model, or none helps any more."""
     made, solved = list(start), {spec_field for each in start for spec_field in _changed(model.spec, each.spec)}
@@ -182,7 +129,7 @@ def _changed(one: ModelSpec, other: ModelSpec) -> list[str]:
     return [name for name in FIELDS if getattr(one, name) != getattr(other, name)]
 
 
-def _inexpressible(dialect: Dialect, tried: Sequence[_Turned], model: _Model) -> UnsupportedError:
+def _inexpressible(dialect: Dialect, tried: Sequence[_Turned], model: Understood) -> UnsupportedError:
     """Why no generation of the code can hold the model."""
     details = []
     for each in tried:

@@ -9,7 +9,8 @@ from ckpt2hf.errors import Ckpt2hfError, FactsError, InexactError, UnsupportedEr
 from ckpt2hf.naming import assign, link, to_names, to_slots
 from ckpt2hf.ops import Mosaic
 from ckpt2hf.plan.plan import Plan, PlanOptions
-from ckpt2hf.rewrites import REWRITES, Cast, Exactness
+from ckpt2hf.plan.rewriting import rewritten
+from ckpt2hf.rewrites import REWRITES, Cast
 from ckpt2hf.targets import target as target_named
 from ckpt2hf.tokenizers import fitted
 
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from ckpt2hf.checkpoints import Checkpoint
     from ckpt2hf.dialects import Candidate
     from ckpt2hf.ir import ModelSpec
-    from ckpt2hf.rewrites import Rewritten
+    from ckpt2hf.rewrites import Exactness, Rewritten
     from ckpt2hf.targets import Target
     from ckpt2hf.tensors import Readable
     from ckpt2hf.tokenizers import Tokenizer
@@ -87,44 +88,10 @@ def _way(
     refused: list[UnsupportedError] = []
     for target in map(target_named, names):
         try:
-            return target, _rewrite(target, spec, slots, allow, where=where)
+            return target, rewritten(target, spec, slots, REWRITES, allow, where=where)
         except UnsupportedError as error:
             refused.append(error)
     raise next((error for error in refused if isinstance(error, InexactError)), refused[0])
-
-
-def _rewrite(
-    target: Target, spec: ModelSpec, slots: Mapping[str, Mosaic], allow: tuple[Exactness, ...], *, where: str
-) -> tuple[Rewritten, ...]:
-    """Identities applied until the target accepts the spec, if possible one that every release of it opens.
-
-    Raises UnsupportedError naming what is left, or InexactError where what is not allowed would do.
-    """
-    made: list[Rewritten] = []
-    asked = {problem.field: problem for problem in target.problems(spec)}
-    for rewrite in REWRITES:
-        if any(p.field == rewrite.solves for p in (*target.problems(spec), *target.restrictions(spec))):
-            after = rewrite.apply(spec, slots)
-            if after:
-                made.append(after)
-                spec, slots = after.spec, after.slots
-    left = target.problems(spec)
-    if left:
-        raise UnsupportedError(
-            f"{target.hf_class} cannot express this model",
-            details=[f"{asked.get(p.field, p).field:18} {asked.get(p.field, p).message}" for p in left],
-            where=where,
-            remedies=["no stock class is known for it; it needs custom modelling code, which ckpt2hf does not write"],
-        )
-    inexact = [each for each in made if each.exactness is Exactness.NUMERICAL]
-    if inexact and Exactness.NUMERICAL not in allow:
-        raise InexactError(
-            f"{target.hf_class} computes this model almost, but not exactly",
-            details=[f"{each.id}: {each.why}" for each in inexact],
-            where=where,
-            remedies=["--allow numerically-equal   (logits agree to 2e-5 of their spread, which is checked)"],
-        )
-    return tuple(made)
 
 
 def _config(

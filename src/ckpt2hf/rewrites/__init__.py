@@ -1,5 +1,6 @@
 """Algebraic identities that turn a spec a target cannot express into one it can."""
 
+from ckpt2hf.rewrites.approximate import APPROXIMATE
 from ckpt2hf.rewrites.attention_scale import FoldAttentionScale
 from ckpt2hf.rewrites.final_norm import FinalNormIntoBlock
 from ckpt2hf.rewrites.head_bias import FoldHeadBias
@@ -46,4 +47,14 @@ REWRITES: tuple[Rewrite, ...] = (
 )
 """Every identity, in the order in which they are tried."""
 
-__all__ = ["REWRITES", "TURNS", "Cast", "Exactness", "Rewrite", "Rewritten", "Turn", "without_zero_biases"]
+__all__ = [
+    "APPROXIMATE",
+    "REWRITES",
+    "TURNS",
+    "Cast",
+    "Exactness",
+    "Rewrite",
+    "Rewritten",
+    "Turn",
+    "without_zero_biases",
+]

@@ -22,6 +22,8 @@ class Exactness(enum.Enum):
     """Equal in real arithmetic; each touched number was rounded once."""
     NUMERICAL = "numerically equal"
     """Not equal in real arithmetic, but closer than anybody can see; only where the user allows it."""
+    APPROXIMATE = "approximate"
+    """Another function, close by; never for a Hugging Face directory, only for a form whose price is measured."""
     ROUNDED = "rounded"
     """The user asked for another number type."""
 

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import time
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ckpt2hf.checkpoints import open_checkpoint
 from ckpt2hf.dialects import said_on_command_line
-from ckpt2hf.errors import NotFoundError, UsageError
+from ckpt2hf.errors import UsageError
 from ckpt2hf.output import Content, WeightFormat, new_file, write_checkpoint, write_json
-from ckpt2hf.plan import make_back_plan
+from ckpt2hf.plan import make_back_plan, open_directory
 from ckpt2hf.remote import is_remote
 from ckpt2hf.report import BackOutcome, build_back_report
 from ckpt2hf.run.dialect_file import named
@@ -148,25 +147,11 @@ def _proved(report: BackReport) -> BackReport:
 
 
 def _opened(source: Path) -> tuple[Checkpoint, WeightFormat]:
-    """The weights of a directory, names as they are: safetensors before the other kind, as transformers prefers them.
-
-    Raises UsageError for what is no such directory, NotFoundError, CheckpointError.
-    """
+    """The weights of a directory, names as they are. Raises UsageError, NotFoundError, CheckpointError."""
     if is_remote(source):
         raise UsageError("--to-dialect reads a local directory", where=str(source), remedies=["fetch it first"])
-    if not source.exists():
-        raise NotFoundError(f"there is no {source}")
-    if not source.is_dir() or not (source / "config.json").is_file():
-        what = "holds no config.json" if source.is_dir() else "is not a directory"
-        raise UsageError(
-            f"{source} {what}, so it is no Hugging Face model", remedies=["without --to-dialect, a checkpoint is read"]
-        )
-    for kind in (WeightFormat.SAFETENSORS, WeightFormat.BIN):
-        for end in (".index.json", ""):
-            file = source / f"{kind.stem}{kind.suffix}{end}"
-            if file.is_file():
-                return replace(open_checkpoint(file, as_named=True), path=source), kind
-    raise UsageError(f"{source} holds neither model.safetensors nor pytorch_model.bin", where=str(source))
+    checkpoint, file = open_directory(source, "without --to-dialect, a checkpoint is read")
+    return checkpoint, next(kind for kind in WeightFormat if file.startswith(kind.stem))
 
 
 def _refuse_places(request: BackRequest, writing: BackWriting) -> None:

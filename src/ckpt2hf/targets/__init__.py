@@ -10,7 +10,7 @@ from ckpt2hf.targets.olmo3 import OLMO3
 from ckpt2hf.targets.openai_gpt import OPENAI_GPT
 from ckpt2hf.targets.qwen3 import QWEN3
 from ckpt2hf.targets.qwen3_moe import QWEN3_MOE
-from ckpt2hf.targets.target import Problem, Relation, Requirement, Target, Together
+from ckpt2hf.targets.target import Architecture, Problem, Relation, Requirement, Target, Together
 
 TARGETS = (GPT2, OPENAI_GPT, LLAMA, QWEN3, QWEN3_MOE, GEMMA3, OLMO3, COHERE2, NANOCHAT)
 """Every target."""
@@ -27,6 +27,7 @@ def target(name: str) -> Target:
 __all__ = [
     "GPT2",
     "TARGETS",
+    "Architecture",
     "Problem",
     "Relation",
     "Requirement",

@@ -91,24 +91,17 @@ ROWS = (
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Target:
-    """One Hugging Face architecture."""
+class Architecture:
+    """What a program can compute of all models there are, and how it is told."""
 
     id: str
-    hf_class: str
     expresses: frozenset[str]
     """Fields that its configuration or its shapes can say, whatever they are."""
     requires: tuple[Requirement | Relation | Together, ...]
-    """What it asks for; a field that is neither here nor expressed must have the one value that every class has."""
+    """What it asks for; a field that is neither here nor expressed must have the one value that it always has."""
     naming: Naming
     config: Callable[[ModelSpec], dict[str, Any]]
-    """The architecture's own part of config.json."""
-    modules: Mapping[str, str]
-    """Names of the reference forward's activations and the modules that compute them, `{i}` for the layer."""
-    transformers: str = ""
-    """The first release that has the class, such as `5.0`; empty for one that every supported release has."""
-    unopened: tuple[Unopened, ...] = ()
-    """What some of the releases that have the class do not open."""
+    """Its own part of the configuration."""
     neutral: tuple[Requirement, ...] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -118,12 +111,39 @@ class Target:
         homeless = [name for name in rest if name not in NEUTRAL]
         if homeless or not said <= set(FIELDS):
             raise BrokenPromiseError(f"target {self.id}: no place for {homeless}, unknown {said - set(FIELDS)}")
-        neutral = (Requirement(name, (NEUTRAL[name].value,), f"{self.hf_class} {NEUTRAL[name].why}") for name in rest)
+        neutral = (Requirement(name, (NEUTRAL[name].value,), f"{self.title} {NEUTRAL[name].why}") for name in rest)
         object.__setattr__(self, "neutral", tuple(neutral))
 
+    @property
+    def title(self) -> str:
+        """What people call it."""
+        return self.id
+
     def problems(self, spec: ModelSpec) -> list[Problem]:
-        """Every feature of the spec that this class has no place for."""
+        """Every feature of the spec that it has no place for."""
         return [problem for need in (*self.requires, *ROWS, *self.neutral) for problem in need.problems(spec)]
+
+    def restrictions(self, spec: ModelSpec) -> list[Problem]:  # noqa: ARG002 - for those that have some
+        """Why some releases would not open a model that the newest computes."""
+        return []
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target(Architecture):
+    """One Hugging Face architecture."""
+
+    hf_class: str
+    modules: Mapping[str, str]
+    """Names of the reference forward's activations and the modules that compute them, `{i}` for the layer."""
+    transformers: str = ""
+    """The first release that has the class, such as `5.0`; empty for one that every supported release has."""
+    unopened: tuple[Unopened, ...] = ()
+    """What some of the releases that have the class do not open."""
+
+    @property
+    def title(self) -> str:
+        """The class."""
+        return self.hf_class
 
     def restrictions(self, spec: ModelSpec) -> list[Problem]:
         """Why some releases of transformers would not open this model, although the class computes it."""

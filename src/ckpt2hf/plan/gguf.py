@@ -1,0 +1,92 @@
+"""From a Hugging Face directory to what a GGUF file holds, or to one error with everything in the way."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ckpt2hf.errors import UnsupportedError
+from ckpt2hf.ir import Position
+from ckpt2hf.ir.tables import rope_frequencies
+from ckpt2hf.naming import link, to_names
+from ckpt2hf.ops import Mosaic
+from ckpt2hf.plan.directory import open_directory, understood
+from ckpt2hf.plan.rewriting import rewritten
+from ckpt2hf.rewrites import APPROXIMATE, REWRITES
+from ckpt2hf.rewrites.leaves import Table
+from ckpt2hf.targets.gguf import ARCHITECTURES
+from ckpt2hf.tensors import DType, Meta
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from ckpt2hf.ir import ModelSpec
+    from ckpt2hf.rewrites import Rewritten
+    from ckpt2hf.targets.gguf import GgufArchitecture
+    from ckpt2hf.tensors import Readable
+
+_FREQUENCIES = "rope_freqs.weight"
+_NO_ARCHITECTURE = "ONNX, or onnxruntime with the Hugging Face directory, computes it"
+
+
+@dataclass(frozen=True, slots=True)
+class GgufPlan:
+    """What is written."""
+
+    architecture: GgufArchitecture
+    rewrites: tuple[Rewritten, ...]
+    """What was done to the model so that the architecture can express it."""
+    spec: ModelSpec
+    """Of the model that is written."""
+    keys: Mapping[str, Any]
+    """Metadata that comes after the architecture's name."""
+    tensors: Mapping[str, Readable]
+    """By their names in the file; matrices `[out, in]`."""
+
+
+def plan_gguf(directory: Path) -> GgufPlan:
+    """The whole way, on metadata and vectors.
+
+    Raises UnsupportedError for what llama.cpp cannot compute, and everything that reading a directory does.
+    """
+    checkpoint, _ = open_directory(directory, "ckpt2hf convert   makes one of a checkpoint")
+    model = understood(checkpoint, {})
+    architecture = next((each for each in ARCHITECTURES if model.target.hf_class in each.hf_classes), None)
+    if architecture is None:
+        known = ", ".join(sorted(name for each in ARCHITECTURES for name in each.hf_classes))
+        raise UnsupportedError(
+            f"no GGUF is written of {model.target.hf_class}",
+            details=[f"of these it is: {known}"],
+            where=str(directory),
+            remedies=[_NO_ARCHITECTURE],
+        )
+    made = rewritten(
+        architecture,
+        model.spec,
+        model.slots,
+        (*REWRITES, *APPROXIMATE),
+        (),
+        where=str(directory),
+        remedy=_NO_ARCHITECTURE,
+    )
+    spec, slots = (made[-1].spec, made[-1].slots) if made else (model.spec, model.slots)
+    tensors: dict[str, Readable] = dict(to_names(link(architecture.naming, spec), slots))
+    return GgufPlan(
+        architecture=architecture,
+        rewrites=made,
+        spec=spec,
+        keys=architecture.config(spec),
+        tensors={**tensors, **_stretched(spec)},
+    )
+
+
+def _stretched(spec: ModelSpec) -> dict[str, Readable]:
+    """By what each frequency of RoPE is divided, where the metadata cannot say it."""
+    if spec.position is not Position.ROPE or spec.rope_scaling.kind != "llama3":
+        return {}
+    plain = spec.rope_theta ** -(np.arange(0, spec.rope_dims, 2, dtype=np.float64) / spec.rope_dims)
+    factors = (plain / rope_frequencies(spec.rope_theta, spec.rope_dims, spec.rope_scaling)).astype(np.float32)
+    return {_FREQUENCIES: Mosaic.of(Table(Meta(factors.shape, DType.F32), factors))}
