@@ -38,6 +38,7 @@ from ckpt2hf.run import (
     prove,
     speaker,
     write_card,
+    write_page,
 )
 from ckpt2hf.stages import Command, Gates
 from ckpt2hf.tensors import DType
@@ -96,4 +97,5 @@ __all__ = [
     "prove",
     "speaker",
     "write_card",
+    "write_page",
 ]

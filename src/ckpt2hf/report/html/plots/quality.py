@@ -1,0 +1,203 @@
+"""What each form costs against how large it is."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+from ckpt2hf.report.html.plots import scales, svg
+from ckpt2hf.report.html.plots.labels import Box, Field
+from ckpt2hf.report.wording import counted, size
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from ckpt2hf.report.html.plots.labels import Placed
+    from ckpt2hf.report.html.plots.scales import Scale
+
+_HEAD, _BAND, _FOOT = 46.0, 62.0, 42.0
+"""Units above the axes, of the line of what computes the same function, and below it."""
+_WORDS = 26.0
+"""Units below that line for what it is called."""
+_LEFT, _RIGHT = 52.0, 8.0
+_SAME = 6.0
+"""Units within which points cannot be told apart: one of them gets the names of all."""
+_LINES = 6
+"""Names that stand together."""
+_RADIUS = 4.5
+_TICK = 130.0
+"""Units that a size on the axis needs."""
+_NOTHING = 1e-15
+"""Divergence that float64 cannot tell from none."""
+_EXACT = "the same function"
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """A form."""
+
+    name: str
+    bytes: int
+    kl: float | None
+    """Mean divergence from float32, in nats per token; None where it computes the same function."""
+
+    @property
+    def shown(self) -> bool:
+        """Whether it has a place in the plot."""
+        return self.bytes > 0 and math.isfinite(self.cost)
+
+    @property
+    def cost(self) -> float:
+        """The divergence; 0 where there is none."""
+        return 0.0 if self.kl is None or self.kl < _NOTHING else self.kl
+
+    @property
+    def title(self) -> str:
+        """All of it in a line."""
+        told = "the same function" if self.kl is None else f"mean KL {self.kl:.1e} nats per token"
+        return f"{self.name}: {size(self.bytes)}, {told}"
+
+
+@dataclass(frozen=True, slots=True)
+class _Axes:
+    """Where everything lies."""
+
+    x: Scale
+    y: Scale
+    width: float
+    foot: float
+
+    @property
+    def none(self) -> float:
+        """The height of no divergence at all, which a logarithmic axis has no place for."""
+        return self.foot - _WORDS
+
+    def at(self, each: Mark) -> tuple[float, float]:
+        return self.x.at(each.bytes), self.y.at(each.cost) if each.cost else self.none
+
+
+def quality_plot(marks: Sequence[Mark], source: int, *, width: float, height: float, key: str) -> str:
+    """The plot; empty where no form has a price. `source` is the size of the checkpoint in bytes, 0 if not known."""
+    found = [each for each in marks if each.shown]
+    if not any(each.cost for each in found):
+        return ""
+    foot = height - _FOOT
+    known = [float(each.bytes) for each in found] + ([float(source)] if source else [])
+    x = scales.sizes(known, _LEFT + 10, width - _RIGHT - 10, max(3, int(width / _TICK)))
+    y = scales.decades([each.cost for each in found if each.cost], foot - _BAND, _HEAD)
+    axes = _Axes(x, y, width, foot)
+    best = {each for each in found if not any(_better(other, each) for other in found)}
+    steps = [axes.at(each) for each in sorted(best, key=lambda each: (each.bytes, each.name))]
+    clusters = _clusters(found, axes)
+    room = _room(axes, source, steps, clusters)
+    return svg.drawing(
+        [
+            *_axes(axes),
+            *_reference(axes, source),
+            _stairs(steps),
+            *_points(found, best, axes),
+            *(part for px, py, names in clusters for part in _name(room, px, py, names)),
+        ],
+        width=width,
+        height=height,
+        key=key,
+        title="Size against divergence",
+        summary=f"{counted(len(found), 'form')} by file size and mean KL divergence from float32. "
+        "The table of forms has the same numbers.",
+    )
+
+
+def nameless(marks: Sequence[Mark]) -> tuple[str, ...]:
+    """Forms that the plot has no place for."""
+    return tuple(each.name for each in marks if not each.shown)
+
+
+def _better(one: Mark, other: Mark) -> bool:
+    """Whether a form is not worse in anything, and better in something."""
+    smaller, closer = one.bytes - other.bytes, one.cost - other.cost
+    return smaller <= 0 and closer <= 0 and (smaller < 0 or closer < 0)
+
+
+def _axes(axes: _Axes) -> Iterator[str]:
+    right = axes.width - _RIGHT
+    yield svg.words("mean KL divergence from float32, nats per token", 0, 12, kind="axis")
+    for value in axes.y.ticks:
+        at = axes.y.at(value)
+        yield svg.line(_LEFT, at, right, at, "grid")
+        yield svg.words(scales.power(value), _LEFT - 8, at + 4, anchor="end", kind="tick")
+    yield svg.line(_LEFT, axes.none, right, axes.none, "base")
+    yield svg.words("0", _LEFT - 8, axes.none + 4, anchor="end", kind="tick")
+    yield svg.words(_EXACT, _LEFT + 4, axes.none + 16, kind="axis")
+    for value in axes.x.ticks:
+        at = axes.x.at(value)
+        yield svg.line(at, axes.none, at, axes.none + 5, "base")
+        yield svg.words(scales.size_word(value), at, axes.foot + 12, anchor="middle", kind="tick")
+    yield svg.words("file size", right, axes.foot + 32, anchor="end", kind="axis")
+
+
+def _reference(axes: _Axes, source: int) -> Iterator[str]:
+    """How large the checkpoint is."""
+    if source:
+        at = axes.x.at(source)
+        yield svg.line(at, _HEAD - 10, at, axes.none, "reference")
+        anchor = "end" if at > axes.width / 2 else "start"
+        yield svg.words(f"checkpoint, {size(source)}", at, _HEAD - 16, anchor=anchor, kind="axis")
+
+
+def _stairs(steps: Sequence[tuple[float, float]]) -> str:
+    """The least divergence that each size can buy."""
+    path = "".join(f"H{px:.1f}V{py:.1f}" for px, py in steps[1:])
+    return svg.element("path", d=f"M{steps[0][0]:.1f} {steps[0][1]:.1f}{path}", class_="frontier")
+
+
+def _points(found: Sequence[Mark], best: set[Mark], axes: _Axes) -> Iterator[str]:
+    for each in sorted(found, key=best.__contains__):
+        kind = "exact" if each.kl is None else "best" if each in best else "other"
+        shape = "diamond" if each.kl is None else "disc"
+        yield svg.mark(shape, *axes.at(each), kind, each.title, _RADIUS)
+
+
+def _clusters(found: Sequence[Mark], axes: _Axes) -> list[tuple[float, float, list[str]]]:
+    """Points that lie on each other, with their names; the largest first, because it is the hardest to place."""
+    clusters: list[tuple[float, float, list[str]]] = []
+    for each in sorted(found, key=lambda one: (one.bytes, one.name)):
+        point = axes.at(each)
+        same = (c for c in clusters if math.dist(c[:2], point) <= _SAME and len(c[2]) < _LINES)
+        if there := next(same, None):
+            there[2].append(svg.shortened(each.name))
+        else:
+            clusters.append((*point, [svg.shortened(each.name)]))
+    return sorted(clusters, key=lambda c: -len(c[2]))
+
+
+def _room(
+    axes: _Axes,
+    source: int,
+    steps: Sequence[tuple[float, float]],
+    clusters: Sequence[tuple[float, float, list[str]]],
+) -> Field:
+    """Where names may go: not on points or words, and rather not on lines."""
+    room = Field(Box(_LEFT + 2, _HEAD - 8, axes.width - 2, axes.foot - 2))
+    room.taken.append(Box(_LEFT, axes.none + 4, _LEFT + 4 + svg.width_of(_EXACT), axes.foot))
+    room.cross(_LEFT, axes.none, axes.width - _RIGHT, axes.none)
+    if source:
+        room.cross(axes.x.at(source), _HEAD, axes.x.at(source), axes.foot)
+    for (x1, y1), (x2, y2) in pairwise(steps):
+        room.cross(x1, y1, x2, y1)
+        room.cross(x2, y1, x2, y2)
+    for px, py, _ in clusters:
+        room.occupy(px, py, _RADIUS + 1)
+    return room
+
+
+def _name(room: Field, px: float, py: float, names: Sequence[str]) -> Iterator[str]:
+    placed: Placed | None = room.place(px, py, names)
+    if placed is None:
+        raise ValueError(f"no room for the name of {', '.join(names)} in a plot of forms")
+    if placed.leader:
+        yield svg.line(*placed.leader, "leader")
+    anchor, side = ("end", placed.box.right - 1) if placed.right else ("start", placed.box.left + 1)
+    for k, name in enumerate(placed.names):
+        yield svg.label(name, side, placed.base(k), anchor=anchor)
