@@ -16,6 +16,11 @@ if TYPE_CHECKING:
     from ckpt2hf.report.stages import PriceReport, StageReport, TokensReport
 
 _HEADS = ("Form", "Size", "Bits/weight", "KL", "KL 99 %", "Top-1", "Ppl ratio", "Cache top-1", "Checks")
+_LEGEND = (
+    "<em>KL</em> is the divergence from float32 in nats per token: the mean, and the 99th percentile. <em>Top-1</em>: "
+    "positions with the same most likely token. <em>Ppl ratio</em>: perplexity by that of float32. <em>Cache top-1</em>"
+    ": positions at which a form has the same most likely token reading at once and token by token."
+)
 _KINDS = {
     "drawn": "drawn from the whole vocabulary, the same every time; text is kinder to most models",
     "ids": "token ids of the file {name}",
@@ -39,10 +44,7 @@ def forms(report: Report, directory: str) -> str:
         "forms",
         f"<p>{_measured(stages)}</p>",
         table(_HEADS, map(_row, stages), "forms", label="Forms by size and price"),
-        "<p class=small><em>KL</em> is the divergence from float32 in nats per token: the mean, and the 99th "
-        "percentile. <em>Top-1</em>: positions with the same most likely token. <em>Ppl ratio</em>: perplexity by that "
-        "of float32. <em>Cache top-1</em>: positions at which a form has the same most likely token reading at once and token by "
-        "token.</p>",
+        f"<p class=small>{_LEGEND}</p>",
         plots(report),
         "<h3>How each was made and checked</h3>",
         *(folded(_summary(form), _details(form)) for form in stages),

@@ -27,8 +27,8 @@ _SAME = 6.0
 _LINES = 6
 """Names that stand together."""
 _RADIUS = 4.5
-_TICK = 130.0
-"""Units that a size on the axis needs."""
+_TICK, _LETTER = 75.0, 8.5
+"""Units that a size on the axis needs at least, and that a letter of it takes at most."""
 _NOTHING = 1e-15
 """Divergence that float64 cannot tell from none."""
 _EXACT = "the same function"
@@ -85,7 +85,7 @@ def quality_plot(marks: Sequence[Mark], source: int, *, width: float, height: fl
         return ""
     foot = height - _FOOT
     known = [float(each.bytes) for each in found] + ([float(source)] if source else [])
-    x = scales.sizes(known, _LEFT + 10, width - _RIGHT - 10, max(3, int(width / _TICK)))
+    x = scales.sizes(known, _LEFT + 10, width - _RIGHT - 10, min(7, int(width / _TICK)))
     y = scales.decades([each.cost for each in found if each.cost], foot - _BAND, _HEAD)
     axes = _Axes(x, y, width, foot)
     best = {each for each in found if not any(_better(other, each) for other in found)}
@@ -133,7 +133,9 @@ def _axes(axes: _Axes) -> Iterator[str]:
     for value in axes.x.ticks:
         at = axes.x.at(value)
         yield svg.line(at, axes.none, at, axes.none + 5, "base")
-        yield svg.words(scales.size_word(value), at, axes.foot + 12, anchor="middle", kind="tick")
+        word = scales.size_word(value)
+        middle = min(at, axes.width - len(word) * _LETTER / 2)
+        yield svg.words(word, middle, axes.foot + 12, anchor="middle", kind="tick")
     yield svg.words("file size", right, axes.foot + 32, anchor="end", kind="axis")
 
 

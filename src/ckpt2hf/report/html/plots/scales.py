@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -14,9 +15,10 @@ _WIDE = 8.0
 _NEAR = 1.7
 """Ratio below which an axis from zero would press all sizes into one end of it."""
 _STEPS = (1, 2, 5, 10)
-_FEW_DECADES = 2.2
-"""Decades below which an axis names 2 and 5 as well."""
-_MANY_DECADES = 7
+_NAMED = ((1, 2, 5), (1, 3), (1,))
+"""What a logarithmic axis names of each decade: as much as has room."""
+_NAMES = 8
+"""Names that an axis of powers has at most."""
 _UNITS = ((1e12, "TB"), (1e9, "GB"), (1e6, "MB"), (1e3, "kB"), (1.0, "B"))
 _RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
@@ -46,7 +48,7 @@ def decades(values: Sequence[float], begin: float, end: float) -> Scale:
     low, high = _below(min(values)), _above(max(values))
     if high <= low * 5:
         low, high = _below(low / 2), _above(high * 2)
-    return Scale(low, high, begin, end, log=True, ticks=_named(low, high))
+    return Scale(low, high, begin, end, log=True, ticks=_named(low, high, _NAMES))
 
 
 def sizes(values: Sequence[float], begin: float, end: float, most: int) -> Scale:
@@ -54,7 +56,7 @@ def sizes(values: Sequence[float], begin: float, end: float, most: int) -> Scale
     small, large = min(values), max(values)
     if small > 0 and large / small > _WIDE:
         low, high = small / 1.15, large * 1.15
-        return Scale(low, high, begin, end, log=True, ticks=_named(low, high)[: most * 2])
+        return Scale(low, high, begin, end, log=True, ticks=_named(low, high, most))
     span = large - small
     low = 0.0 if large > small * _NEAR else max(0.0, small - max(span, large / 100) * 0.15)
     high = large + max(large - low, large / 100) * 0.08
@@ -92,13 +94,19 @@ def _above(value: float) -> float:
     return min(step * 10.0**k for k in (exponent, exponent + 1) for step in _STEPS if step * 10.0**k >= value)
 
 
-def _named(low: float, high: float) -> tuple[float, ...]:
+def _named(low: float, high: float, most: int) -> tuple[float, ...]:
+    """The values of a logarithmic axis that have a name, evenly enough that `most` of them would have room."""
     first, last = math.floor(math.log10(low)), math.ceil(math.log10(high))
-    wide = math.log10(high / low)
-    steps = (1, 2, 5) if wide < _FEW_DECADES else (1,)
-    apart = math.ceil(wide / _MANY_DECADES)
+    gap = math.log10(high / low) / most
+    steps = next((each for each in _NAMED if _narrowest(each) >= gap), _NAMED[-1])
+    apart = max(1, math.ceil(gap))
     found = (step * 10.0**k for k in range(first, last + 1) if k % apart == 0 for step in steps)
     return tuple(value for value in found if low * (1 - 1e-9) <= value <= high * (1 + 1e-9))
+
+
+def _narrowest(steps: Sequence[int]) -> float:
+    """The least distance of two neighbours, in decades."""
+    return min(math.log10(later / earlier) for earlier, later in pairwise((*steps, steps[0] * 10)))
 
 
 def _step(rough: float) -> float:
