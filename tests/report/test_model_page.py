@@ -163,6 +163,10 @@ def test_no_section_is_empty() -> None:
     assert not re.search(r"</h2>\s*</section>", page.html)
 
 
+def test_a_tokenizer_that_is_not_proved_is_said_not_to_be() -> None:
+    assert "That the tokenizer is that of the training. Not held: tokenizer loads." in Page(model()).text
+
+
 def test_only_exact_forms_need_no_plot() -> None:
     page = Page(model((FORMS[0],)))
     assert not [tag for tag, _ in page.elements if tag == "svg"]

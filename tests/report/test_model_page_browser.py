@@ -290,6 +290,8 @@ def test_paper_is_white_and_has_the_wide_plots(shown: Shown) -> None:
     assert shown.js(style) == ["rgb(255, 255, 255)", "rgb(0, 0, 0)"]
     visible_plots = shown.js("return [...document.querySelectorAll('svg.plot')].map(e => e.checkVisibility())")
     assert visible_plots == [True, False] * 2
+    assert shown.js("return getComputedStyle(document.querySelector('table.forms thead')).display") != "none"
+    assert shown.js("return getComputedStyle(document.querySelector('table.forms tr')).display") == "table-row"
     assert not [each for each in shown.js(CONTRAST) if each[0] < LEGIBLE]
     pdf = shown.driver.execute_cdp_cmd("Page.printToPDF", {"paperWidth": 8.27, "paperHeight": 11.7})["data"]
     assert len(pdf) > 50_000

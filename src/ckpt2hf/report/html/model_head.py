@@ -83,9 +83,12 @@ def _unproved(report: Report) -> Iterator[str]:
         yield from _reach(report)
     if report.tokenizer is None:
         yield "<b>How text becomes token ids.</b> There is no tokenizer here."
+    elif lost := [each.name for each in report.tokenizer.checks if not each.passed]:
+        yield f"<b>That the tokenizer is that of the training.</b> Not held: {', '.join(map(safe, lost))}."
     if inexact := [form.id for form in report.stages if form.price is not None]:
         named = ", ".join(map(code, inexact))
-        yield f"<b>That every form is the same function.</b> {named}: not the same, their price was measured."
+        verb = "is" if len(inexact) == 1 else "are"
+        yield f"<b>That every form is the same function.</b> {named} {verb} not; the price was measured."
     yield "<b>That the model is good.</b> How well it writes, and what it was trained on, is not known here."
     yield "<b>That no file has changed since.</b> This page tells of the conversion; <code>ckpt2hf verify</code> looks."
 

@@ -95,7 +95,7 @@ def origin(report: Report) -> str:
         folded(f"{counted(len(more), 'more file')}", table(heads, more, "files", label="More source files"))
         if more
         else "",
-        pairs(_particulars(report), "made"),
+        pairs(_particulars(report), "lines"),
     )
 
 

@@ -17,6 +17,8 @@ _NEAR = 9.0
 """Units from a point to a label that needs no line to it."""
 _REACH = 6.0
 """Units from one ring of places that are tried to the next."""
+_RINGS = 7
+"""Rings that are tried: a name further away would not be taken for that of its point."""
 _WAYS = 24
 """Directions that are tried."""
 
@@ -68,30 +70,27 @@ class Field:
     area: Box
     taken: list[Box] = field(default_factory=list)
     crossed: list[Box] = field(default_factory=list)
-    """Along lines that lead to labels: no name on them, if that can be."""
+    """Along lines, which no label hides either."""
 
     def occupy(self, x: float, y: float, radius: float) -> None:
         """A point that no label may hide."""
         self.taken.append(Box(x - radius, y - radius, x + radius, y + radius))
 
     def cross(self, x1: float, y1: float, x2: float, y2: float) -> None:
-        """A line that labels keep off if they can."""
+        """A line that no label may hide."""
         self.crossed.extend(_along((x1, y1, x2, y2)))
 
     def place(self, x: float, y: float, names: Sequence[str]) -> Placed | None:
-        """The place for these names that is nearest to their point; None where there is no room."""
+        """The place for these names that is nearest to their point; None where there is no room close to it."""
         width = max(map(width_of, names)) + 2 * _CLEAR
         height = len(names) * LINE + 2 * _CLEAR
-        for strict in (True, False):
-            for ring in range(int(max(self.area.right - self.area.left, self.area.bottom - self.area.top) / _REACH)):
-                for way in range(_WAYS):
-                    if found := self._tried(x, y, width, height, ring, way, strict=strict):
-                        return self._kept(found, x, y, tuple(names))
+        for ring in range(_RINGS):
+            for way in range(_WAYS):
+                if found := self._tried(x, y, width, height, ring, way):
+                    return self._kept(found, x, y, tuple(names))
         return None
 
-    def _tried(
-        self, x: float, y: float, width: float, height: float, ring: int, way: int, *, strict: bool
-    ) -> Box | None:
+    def _tried(self, x: float, y: float, width: float, height: float, ring: int, way: int) -> Box | None:
         # To the right first, then by turns above and below it, and to the left last.
         turn = (way + 1) // 2 * (1 if way % 2 else -1)
         angle = 2 * math.pi * turn / _WAYS
@@ -100,14 +99,11 @@ class Field:
         left = x + dx * (reach + width / 2) - width / 2
         top = y + dy * (reach + height / 2) - height / 2
         box = Box(left, top, left + width, top + height)
-        if not box.within(self.area) or any(box.meets(other) for other in self.taken):
+        if not box.within(self.area) or any(box.meets(other) for other in (*self.taken, *self.crossed)):
             return None
-        if not strict:
-            return box
-        path = _along(_leader(box, x, y))
         own = Box(x - 2, y - 2, x + 2, y + 2)
-        clear = not any(step.meets(other) for step in path for other in self.taken if not other.meets(own))
-        return box if clear and not any(box.meets(other) for other in self.crossed) else None
+        others = [other for other in self.taken if not other.meets(own)]
+        return None if any(step.meets(other) for step in _along(_leader(box, x, y)) for other in others) else box
 
     def _kept(self, box: Box, x: float, y: float, names: tuple[str, ...]) -> Placed:
         self.taken.append(box)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from ckpt2hf.report.html.plots import scales, svg
 from ckpt2hf.report.html.plots.labels import spread
+from ckpt2hf.report.html.plots.names import AWAY
 from ckpt2hf.report.wording import counted
 
 if TYPE_CHECKING:
@@ -20,8 +21,6 @@ _GAP = 34.0
 """Units between keys, values and logits."""
 _STRIP = 24.0
 """Units for the logits."""
-_AWAY = 26.0
-"""Units from the last point to its name."""
 _NUMBERED = 22.0
 """Units that the number of a layer takes."""
 _CROWDED = 9.0
@@ -68,18 +67,18 @@ def layers_plot(found: Sequence[Series], *, width: float, stacked: bool, key: st
     series = [each for each in found if _drawable(each)]
     if not series:
         return ""
-    names = max(svg.width_of(svg.shortened(each.name)) for each in series)
+    names = svg.in_third((each.name for each in series), width)
     needed = (len(series) - 1) * svg.LINE + 24
     height = max(250.0 if stacked else 300.0, needed)
     y_range = [value for each in series for value in each.numbers if value > 0]
     layers = max(len(each.keys) for each in series)
-    right = width - names - _AWAY - 12
+    right = width - max(map(svg.width_of, names)) - AWAY - 12
     parts: list[str] = []
     total = 0.0
     for row, titles in enumerate((("keys",), ("values", "logits")) if stacked else (("keys", "values", "logits"),)):
         top = row * (height + _HEAD + _FOOT) + _HEAD
         y = scales.decades(y_range, top + height, top)
-        parts += _row(series, titles, y, right, layers, first=row == 0)
+        parts += _row(series, names, titles, y, right, layers, first=row == 0)
         total = top + height + _FOOT
     return svg.drawing(
         parts,
@@ -98,7 +97,14 @@ def _drawable(each: Series) -> bool:
 
 
 def _row(
-    series: Sequence[Series], titles: Sequence[str], y: Scale, right: float, layers: int, *, first: bool
+    series: Sequence[Series],
+    names: Sequence[str],
+    titles: Sequence[str],
+    y: Scale,
+    right: float,
+    layers: int,
+    *,
+    first: bool,
 ) -> Iterator[str]:
     wide = [title for title in titles if title != "logits"]
     strip = _STRIP + _GAP if "logits" in titles else 0.0
@@ -113,7 +119,7 @@ def _row(
     drawn, which = _drawn(series, y)
     for k, form in enumerate(drawn):
         yield svg.group(_lines(form, panels, k), class_=f"s{k % svg.COLOURS}")
-    yield from _ends(series, which, panels[-1], right)
+    yield from _ends(series, names, which, panels[-1], right)
 
 
 def _drawn(series: Sequence[Series], y: Scale) -> tuple[list[Series], list[int]]:
@@ -187,16 +193,18 @@ def _lines(form: Series, panels: Sequence[_Panel], k: int) -> Iterator[str]:
                 yield svg.mark(shape, px, py, "dot", f"{form.name}, {where}: {value:.2%}", 3.2)
 
 
-def _ends(series: Sequence[Series], which: Sequence[int], panel: _Panel, right: float) -> Iterator[str]:
+def _ends(
+    series: Sequence[Series], names: Sequence[str], which: Sequence[int], panel: _Panel, right: float
+) -> Iterator[str]:
     """The name of each form, right of the end of its line and as near to it as the others allow."""
     last = [next((v for v in reversed(_values(each, panel)) if v > 0), panel.y.low) for each in series]
     heights = [panel.y.at(value) for value in last]
     low, high = sorted((panel.y.begin, panel.y.end))
-    ordered = sorted(range(len(series)), key=lambda k: (heights[k], which[k], series[k].name))
+    ordered = sorted(range(len(series)), key=lambda k: (heights[k], which[k], names[k]))
     placed = spread([heights[k] for k in ordered], svg.LINE, low, high)
-    begin, x = panel.right + (6 if panel.title == "logits" else 12), right + _AWAY
+    begin, x = panel.right + (6 if panel.title == "logits" else 12), right + AWAY
     for k, at in zip(ordered, placed, strict=True):
         shape, colour = svg.SHAPES[which[k] % len(svg.SHAPES)], f"s{which[k] % svg.COLOURS}"
         yield svg.line(begin, heights[k], x - 10, at, "leader")
         yield svg.group([svg.mark(shape, x - 4, at, "dot", "", 3.2)], class_=colour)
-        yield svg.label(series[k].name, x + 5, at + 4)
+        yield svg.label(names[k], x + 5, at + 4)

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 
 from ckpt2hf.report.html.plots import scales, svg
 from ckpt2hf.report.html.plots.labels import Box, Field
+from ckpt2hf.report.html.plots.names import AWAY, beside, in_column
 from ckpt2hf.report.wording import counted, size
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from ckpt2hf.report.html.plots.labels import Placed
     from ckpt2hf.report.html.plots.scales import Scale
 
 _HEAD, _BAND, _FOOT = 46.0, 62.0, 42.0
@@ -22,15 +22,13 @@ _HEAD, _BAND, _FOOT = 46.0, 62.0, 42.0
 _WORDS = 26.0
 """Units below that line for what it is called."""
 _LEFT, _RIGHT = 52.0, 8.0
-_SAME = 6.0
-"""Units within which points cannot be told apart: one of them gets the names of all."""
-_LINES = 6
-"""Names that stand together."""
 _RADIUS = 4.5
 _TICK, _LETTER = 75.0, 8.5
 """Units that a size on the axis needs at least, and that a letter of it takes at most."""
 _NOTHING = 1e-15
 """Divergence that float64 cannot tell from none."""
+_FAR = 3.0
+"""Times the size of the forms beyond which the checkpoint's would press them into an end of the axis."""
 _EXACT = "the same function"
 
 
@@ -66,7 +64,7 @@ class _Axes:
 
     x: Scale
     y: Scale
-    width: float
+    right: float
     foot: float
 
     @property
@@ -83,22 +81,23 @@ def quality_plot(marks: Sequence[Mark], source: int, *, width: float, height: fl
     found = [each for each in marks if each.shown]
     if not any(each.cost for each in found):
         return ""
-    foot = height - _FOOT
-    known = [float(each.bytes) for each in found] + ([float(source)] if source else [])
-    x = scales.sizes(known, _LEFT + 10, width - _RIGHT - 10, min(7, int(width / _TICK)))
-    y = scales.decades([each.cost for each in found if each.cost], foot - _BAND, _HEAD)
-    axes = _Axes(x, y, width, foot)
     best = {each for each in found if not any(_better(other, each) for other in found)}
-    steps = [axes.at(each) for each in sorted(best, key=lambda each: (each.bytes, each.name))]
-    clusters = _clusters(found, axes)
-    room = _room(axes, source, steps, clusters)
+    height = max(height, _HEAD + len(found) * svg.LINE + _FOOT)
+    axes = _axes(found, source, width - _RIGHT, height - _FOOT)
+    points = [(*axes.at(each), each.name) for each in found]
+    names = beside(points, _room(axes, source, _steps(best, axes), width), _RADIUS)
+    if names is None:
+        told = svg.in_third((each.name for each in found), width)
+        axes = _axes(found, source, width - max(map(svg.width_of, told)) - AWAY - _RIGHT, height - _FOOT)
+        points = [(*axes.at(each), name) for each, name in zip(found, told, strict=True)]
+        names = in_column(points, axes.right + AWAY, _HEAD, axes.foot)
     return svg.drawing(
         [
-            *_axes(axes),
+            *_grid(axes),
             *_reference(axes, source),
-            _stairs(steps),
+            *_stairs(_steps(best, axes)),
+            *names,
             *_points(found, best, axes),
-            *(part for px, py, names in clusters for part in _name(room, px, py, names)),
         ],
         width=width,
         height=height,
@@ -120,38 +119,60 @@ def _better(one: Mark, other: Mark) -> bool:
     return smaller <= 0 and closer <= 0 and (smaller < 0 or closer < 0)
 
 
-def _axes(axes: _Axes) -> Iterator[str]:
-    right = axes.width - _RIGHT
+def _axes(found: Sequence[Mark], source: int, right: float, foot: float) -> _Axes:
+    known = [float(each.bytes) for each in found]
+    if min(known) / _FAR <= source <= max(known) * _FAR:
+        known.append(float(source))
+    most = max(2, min(7, int((right - _LEFT) / _TICK)))
+    x = scales.sizes(known, _LEFT + 10, right - 10, most)
+    y = scales.decades([each.cost for each in found if each.cost], foot - _BAND, _HEAD)
+    return _Axes(x, y, right, foot)
+
+
+def _steps(best: set[Mark], axes: _Axes) -> list[tuple[float, float]]:
+    """Where the line goes down: at the points of what is best for its size."""
+    return [axes.at(each) for each in sorted(best, key=lambda each: (each.bytes, each.name))]
+
+
+def _grid(axes: _Axes) -> Iterator[str]:
     yield svg.words("mean KL divergence from float32, nats per token", 0, 12, kind="axis")
     for value in axes.y.ticks:
         at = axes.y.at(value)
-        yield svg.line(_LEFT, at, right, at, "grid")
+        yield svg.line(_LEFT, at, axes.right, at, "grid")
         yield svg.words(scales.power(value), _LEFT - 8, at + 4, anchor="end", kind="tick")
-    yield svg.line(_LEFT, axes.none, right, axes.none, "base")
+    yield svg.line(_LEFT, axes.none, axes.right, axes.none, "base")
     yield svg.words("0", _LEFT - 8, axes.none + 4, anchor="end", kind="tick")
-    yield svg.words(_EXACT, _LEFT + 4, axes.none + 16, kind="axis")
+    yield svg.words(_EXACT, _LEFT + 4, axes.none + 17, kind="axis")
     for value in axes.x.ticks:
         at = axes.x.at(value)
         yield svg.line(at, axes.none, at, axes.none + 5, "base")
         word = scales.size_word(value)
-        middle = min(at, axes.width - len(word) * _LETTER / 2)
+        middle = min(at, axes.right + _RIGHT - len(word) * _LETTER / 2)
         yield svg.words(word, middle, axes.foot + 12, anchor="middle", kind="tick")
-    yield svg.words("file size", right, axes.foot + 32, anchor="end", kind="axis")
+    yield svg.words("file size", axes.right, axes.foot + 32, anchor="end", kind="axis")
 
 
 def _reference(axes: _Axes, source: int) -> Iterator[str]:
-    """How large the checkpoint is."""
-    if source:
+    """How large the checkpoint is; only in words where it is far from the forms."""
+    if not source:
+        return
+    told = f"checkpoint, {size(source)}"
+    if source < axes.x.low:
+        at, told = _LEFT, f"← {told}"
+    elif source > axes.x.high:
+        at, told = axes.right, f"{told} →"
+    else:
         at = axes.x.at(source)
         yield svg.line(at, _HEAD - 10, at, axes.none, "reference")
-        anchor = "end" if at > axes.width / 2 else "start"
-        yield svg.words(f"checkpoint, {size(source)}", at, _HEAD - 16, anchor=anchor, kind="axis")
+    anchor = "end" if at > (_LEFT + axes.right) / 2 else "start"
+    yield svg.words(told, at, _HEAD - 16, anchor=anchor, kind="axis")
 
 
-def _stairs(steps: Sequence[tuple[float, float]]) -> str:
+def _stairs(steps: Sequence[tuple[float, float]]) -> Iterator[str]:
     """The least divergence that each size can buy."""
     path = "".join(f"H{px:.1f}V{py:.1f}" for px, py in steps[1:])
-    return svg.element("path", d=f"M{steps[0][0]:.1f} {steps[0][1]:.1f}{path}", class_="frontier")
+    if path:
+        yield svg.element("path", d=f"M{steps[0][0]:.1f} {steps[0][1]:.1f}{path}", class_="frontier")
 
 
 def _points(found: Sequence[Mark], best: set[Mark], axes: _Axes) -> Iterator[str]:
@@ -161,45 +182,14 @@ def _points(found: Sequence[Mark], best: set[Mark], axes: _Axes) -> Iterator[str
         yield svg.mark(shape, *axes.at(each), kind, each.title, _RADIUS)
 
 
-def _clusters(found: Sequence[Mark], axes: _Axes) -> list[tuple[float, float, list[str]]]:
-    """Points that lie on each other, with their names; the largest first, because it is the hardest to place."""
-    clusters: list[tuple[float, float, list[str]]] = []
-    for each in sorted(found, key=lambda one: (one.bytes, one.name)):
-        point = axes.at(each)
-        same = (c for c in clusters if math.dist(c[:2], point) <= _SAME and len(c[2]) < _LINES)
-        if there := next(same, None):
-            there[2].append(svg.shortened(each.name))
-        else:
-            clusters.append((*point, [svg.shortened(each.name)]))
-    return sorted(clusters, key=lambda c: -len(c[2]))
-
-
-def _room(
-    axes: _Axes,
-    source: int,
-    steps: Sequence[tuple[float, float]],
-    clusters: Sequence[tuple[float, float, list[str]]],
-) -> Field:
-    """Where names may go: not on points or words, and rather not on lines."""
-    room = Field(Box(_LEFT + 2, _HEAD - 8, axes.width - 2, axes.foot - 2))
+def _room(axes: _Axes, source: int, steps: Sequence[tuple[float, float]], width: float) -> Field:
+    """Where names may go: not on words, and not on lines. They may lie on the pale ones of the grid."""
+    room = Field(Box(_LEFT + 2, _HEAD - 8, width - 2, axes.foot - 2))
     room.taken.append(Box(_LEFT, axes.none + 4, _LEFT + 4 + svg.width_of(_EXACT), axes.foot))
-    room.cross(_LEFT, axes.none, axes.width - _RIGHT, axes.none)
-    if source:
+    room.cross(_LEFT, axes.none, axes.right, axes.none)
+    if axes.x.low <= source <= axes.x.high:
         room.cross(axes.x.at(source), _HEAD, axes.x.at(source), axes.foot)
     for (x1, y1), (x2, y2) in pairwise(steps):
         room.cross(x1, y1, x2, y1)
         room.cross(x2, y1, x2, y2)
-    for px, py, _ in clusters:
-        room.occupy(px, py, _RADIUS + 1)
     return room
-
-
-def _name(room: Field, px: float, py: float, names: Sequence[str]) -> Iterator[str]:
-    placed: Placed | None = room.place(px, py, names)
-    if placed is None:
-        raise ValueError(f"no room for the name of {', '.join(names)} in a plot of forms")
-    if placed.leader:
-        yield svg.line(*placed.leader, "leader")
-    anchor, side = ("end", placed.box.right - 1) if placed.right else ("start", placed.box.left + 1)
-    for k, name in enumerate(placed.names):
-        yield svg.label(name, side, placed.base(k), anchor=anchor)

@@ -48,13 +48,13 @@ def group(parts: Iterable[str], **attributes: str | float) -> str:
     return element("g", "".join(parts), **attributes)
 
 
-def label(text: str, x: float, y: float, *, anchor: str = "start", kind: str = "") -> str:
+def label(text: str, x: float, y: float, *, anchor: str = "start") -> str:
     """A name in the monospaced font, on a base line. What is not ASCII gets the width that was reckoned with."""
     shown = shortened(text)
     fitted: dict[str, str | float] = (
         {} if shown.isascii() else {"textLength": width_of(shown), "lengthAdjust": "spacingAndGlyphs"}
     )
-    return element("text", escaping.text(shown), x=x, y=y, text_anchor=anchor, class_=f"name {kind}".strip(), **fitted)
+    return element("text", escaping.text(shown), x=x, y=y, text_anchor=anchor, class_="name", **fitted)
 
 
 def words(text: str, x: float, y: float, *, anchor: str = "start", kind: str = "") -> str:
@@ -67,10 +67,16 @@ def line(x1: float, y1: float, x2: float, y2: float, kind: str) -> str:
     return element("line", x1=x1, y1=y1, x2=x2, y2=y2, class_=kind)
 
 
-def shortened(text: str) -> str:
+def shortened(text: str, longest: int = _LONGEST) -> str:
     """A name as a label shows it."""
     shown = visible(text)
-    return shown if len(shown) <= _LONGEST else f"{shown[: _LONGEST - 1]}…"
+    return shown if len(shown) <= longest else f"{shown[: longest - 1]}…"
+
+
+def in_third(names: Iterable[str], width: float) -> list[str]:
+    """The names, short enough that a column of them takes about a third of the width."""
+    longest = min(_LONGEST, int(width / 3 / (_ADVANCE * _EM)))
+    return [shortened(name, longest) for name in names]
 
 
 def width_of(text: str) -> float:
