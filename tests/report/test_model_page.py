@@ -153,6 +153,12 @@ def test_without_forms_there_are_no_plots_and_the_way_to_get_some() -> None:
     assert not [tag for tag, _ in page.elements if tag in {"svg", "figure"}]
 
 
+def test_a_class_that_has_no_forms_is_not_sent_for_some() -> None:
+    text = Page(replace(model(), target="Olmo3ForCausalLM")).text
+    assert "makes none of this class" in text
+    assert "ckpt2hf quantize" not in text
+
+
 def test_no_section_is_empty() -> None:
     bare = replace(model(), tokenizer=None, health=(), notes=(), rewrites=(), left_out=())
     page = Page(bare)

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 from ckpt2hf.report.html.form_plots import plots
 from ckpt2hf.report.html.markup import block, bullets, checks, code, folded, number, pairs, safe, section, table, value
 from ckpt2hf.report.wording import counted, size
+from ckpt2hf.stages import STAGES, Command
+from ckpt2hf.targets import TARGETS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -32,13 +34,7 @@ def forms(report: Report, directory: str) -> str:
     """The section; without forms, how to get some."""
     stages = report.stages
     if not stages:
-        return section(
-            "Other forms",
-            "forms",
-            "<p>There are none yet. This adds a smaller file for onnxruntime and Transformers.js, and measures its "
-            "price:</p>",
-            block([f"ckpt2hf quantize {shlex.quote(directory)} --to onnx-q8"]),
-        )
+        return section("Other forms", "forms", *_none(report, directory))
     return section(
         "Other forms",
         "forms",
@@ -49,6 +45,17 @@ def forms(report: Report, directory: str) -> str:
         "<h3>How each was made and checked</h3>",
         *(folded(_summary(form), _details(form)) for form in stages),
     )
+
+
+def _none(report: Report, directory: str) -> Iterator[str]:
+    """That there are none, and how to get one, if one can be made of this class."""
+    target = next((each.id for each in TARGETS if each.hf_class == report.target), "")
+    able = [stage.id for stage in STAGES if target in stage.targets and stage.command is Command.QUANTIZE]
+    if not able:
+        yield f"<p>There are none: ckpt2hf {safe(report.versions.get('ckpt2hf', ''))} makes none of this class.</p>"
+        return
+    yield "<p>There are none yet. This adds a smaller file, and measures its price:</p>"
+    yield block([f"ckpt2hf quantize {shlex.quote(directory)} --to {able[0]}"])
 
 
 def _measured(stages: Sequence[StageReport]) -> str:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from ckpt2hf.report.html.plots.scales import Scale
 
-_HEAD, _FOOT, _LEFT = 44.0, 40.0, 52.0
+_HEAD, _FOOT, _LEFT = 44.0, 40.0, 64.0
 _GAP = 34.0
 """Units between keys, values and logits."""
 _STRIP = 24.0
