@@ -12,11 +12,12 @@ LOCK_ARGS ?=
 
 VENV := .venv
 VENV_5X := .venv-5x
+NODE := tests/node/node_modules
 INSTALL_TORCH = -m pip install $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX)) '$(TORCH)'
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup setup-5x browser demo test lint docs ci bench bench-batch image image-cuda image-test lock
+.PHONY: help setup setup-5x browser node demo test lint docs ci bench bench-batch image image-cuda image-test lock
 
 help: ## List what can be made
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -30,6 +31,16 @@ browser: ## Install Chromium for the tests of the pages, with apt
 	  apt-get update -qq && DEBIAN_FRONTEND=noninteractive \
 	    apt-get install -qq --yes --no-install-recommends chromium chromium-driver fonts-dejavu-core; \
 	fi
+
+# Digests in the lock file say what is installed; the scripts of packages do not run.
+node: ## Install Node.js, with apt, and Transformers.js for the tests of ONNX files
+	@if ! command -v node >/dev/null || ! command -v npm >/dev/null; then \
+	  apt-get update -qq && DEBIAN_FRONTEND=noninteractive \
+	    apt-get install -qq --yes --no-install-recommends nodejs npm; \
+	fi
+	@node -e 'process.exit(Number(parseInt(process.versions.node) < 18))' || { \
+	  echo "Transformers.js needs Node.js 18 or newer, and this is $$(node --version): install a newer one" >&2; exit 1; }
+	@$(MAKE) --no-print-directory $(NODE)/.made
 
 demo: setup ## Convert the trained example, compare its losses before and after, and prove it
 	PATH="$(CURDIR)/$(VENV)/bin:$$PATH" bash scripts/demo.sh
@@ -89,4 +100,8 @@ $(VENV)/.made: pyproject.toml | $(VENV)/bin/python
 $(VENV_5X)/.made: Makefile | $(VENV_5X)/bin/python
 	$(VENV_5X)/bin/python $(INSTALL_TORCH)
 	$(VENV_5X)/bin/python -m pip install 'transformers>=5,<6' safetensors numpy
+	@touch $@
+
+$(NODE)/.made: tests/node/package-lock.json tests/node/.npmrc
+	cd tests/node && npm ci
 	@touch $@

@@ -10,7 +10,7 @@ weigh installed
 
 # What is for building against these packages, or for testing them.
 rm -rf "$site"/torch/include "$site"/torch/share/cmake "$site"/torch/test "$site"/torch/lib/*test* \
-  "$site"/torch/bin/*[Tt]est* "$site"/torch/bin/protoc*
+  "$site"/torch/bin/*[Tt]est* "$site"/torch/bin/protoc* "$site"/onnx/backend/test
 find $root -type d \( -name tests -o -name include \) -prune -exec rm -rf {} +
 find $root -type f \( -name '*.a' -o -name '*.h' -o -name '*.hpp' -o -name '*.pyi' -o -name '*.cmake' \) -delete
 weigh 'without headers and tests'

@@ -24,7 +24,7 @@ lock() {
 
 # torch is in no file but that of CUDA: a CPU build comes from an index of its own (docs/container.md).
 echo torch >"$scratch/no-torch"
-lock python pyproject.toml docker/lock/python.in --extra verify --extra tokenizer --excludes "$scratch/no-torch"
+lock python pyproject.toml docker/lock/python.in --extra verify --extra tokenizer --extra onnx --excludes "$scratch/no-torch"
 echo "$torch" >"$scratch/torch.in"
 lock cuda "$scratch/torch.in" --constraints docker/lock/python.txt
 lock build docker/lock/build.in

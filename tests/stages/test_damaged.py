@@ -42,7 +42,7 @@ def scaled(path: Path, to: Path, part: str, factor: float) -> Path:
 @pytest.fixture
 def checks(formed: tuple[Path, dict[str, Form]], tokens: Callable) -> Callable[[Path], set[str]]:
     """Gives the names of the checks that a float32 file fails."""
-    from ckpt2hf.stages.parity import compare  # noqa: PLC0415
+    from ckpt2hf.stages.onnx.parity import compare  # noqa: PLC0415
 
     out = formed[0]
     return lambda file: failed(compare(out, file, tokens(VOCAB[out.name]), WINDOW))
@@ -113,7 +113,7 @@ def job(out: Path, form: str, work: Path) -> Job:
 def test_a_damaged_scale_does_not_pass_the_gates(
     formed: tuple[Path, dict[str, Form]], tokens: Callable, tmp_path: Path
 ) -> None:
-    from ckpt2hf.stages.measuring import price_of  # noqa: PLC0415
+    from ckpt2hf.stages.onnx.measuring import price_of  # noqa: PLC0415
 
     out = formed[0]
     ids, base = tokens(VOCAB[out.name]), out / "onnx" / "model.onnx"
@@ -131,7 +131,7 @@ def test_a_damaged_scale_does_not_pass_the_gates(
 def test_a_scale_that_is_no_number_is_seen(
     formed: tuple[Path, dict[str, Form]], tokens: Callable, tmp_path: Path
 ) -> None:
-    from ckpt2hf.stages.measuring import price_of  # noqa: PLC0415
+    from ckpt2hf.stages.onnx.measuring import price_of  # noqa: PLC0415
 
     out = formed[0]
     damaged = scaled(out / "onnx" / "model_q4.onnx", tmp_path / "m.onnx", "_scales", float("nan"))
@@ -144,9 +144,10 @@ def test_a_scale_that_is_no_number_is_seen(
 def test_layers_that_a_quantizer_passes_by_are_seen(
     exported: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from ckpt2hf.stages import STAGES, int4  # noqa: PLC0415
+    from ckpt2hf.stages import STAGES  # noqa: PLC0415
     from ckpt2hf.stages.child import promised  # noqa: PLC0415
-    from ckpt2hf.stages.weights import use_of  # noqa: PLC0415
+    from ckpt2hf.stages.onnx import int4  # noqa: PLC0415
+    from ckpt2hf.stages.onnx.weights import use_of  # noqa: PLC0415
 
     stage = next(each for each in STAGES if each.id == "onnx-q4")
     monkeypatch.setattr(int4, "with_plain_products", lambda model: model)
@@ -161,7 +162,7 @@ def test_layers_that_a_quantizer_passes_by_are_seen(
 def test_divergence_is_what_torch_computes() -> None:
     import torch  # noqa: PLC0415
 
-    from ckpt2hf.stages.measuring import kl  # noqa: PLC0415
+    from ckpt2hf.stages.divergence import kl  # noqa: PLC0415
 
     a, b = np.random.default_rng(0).normal(0, 3, (2, 2, 7, 50)).astype(np.float32)
     p, q = (torch.from_numpy(x).double().log_softmax(-1) for x in (a, b))
@@ -173,11 +174,12 @@ def test_divergence_is_what_torch_computes() -> None:
 def test_what_is_too_large_for_one_file_lies_beside_it(
     formed: tuple[Path, dict[str, Form]], tokens: Callable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from ckpt2hf.stages import STAGES, int4, onnx_file  # noqa: PLC0415
-    from ckpt2hf.stages.measuring import price_of  # noqa: PLC0415
+    from ckpt2hf.stages import STAGES  # noqa: PLC0415
+    from ckpt2hf.stages.onnx import file, int4  # noqa: PLC0415
+    from ckpt2hf.stages.onnx.measuring import price_of  # noqa: PLC0415
 
     out = formed[0]
-    monkeypatch.setattr(onnx_file, "LARGEST", 1000)
+    monkeypatch.setattr(file, "LARGEST", 1000)
     asked = job(out, "onnx-q4", tmp_path)
     int4.make(asked, next(each for each in STAGES if each.id == "onnx-q4"), tmp_path)
     assert (tmp_path / "made.onnx_data").stat().st_size > 1000
@@ -192,7 +194,8 @@ def test_int8_for_avx2_has_seven_bits(exported: Path, tmp_path: Path, form: str,
     import onnx  # noqa: PLC0415
     from onnx import numpy_helper  # noqa: PLC0415
 
-    from ckpt2hf.stages import STAGES, int8  # noqa: PLC0415
+    from ckpt2hf.stages import STAGES  # noqa: PLC0415
+    from ckpt2hf.stages.onnx import int8  # noqa: PLC0415
 
     asked = job(exported, form, tmp_path)
     settings = int8.make(asked, next(each for each in STAGES if each.id == form), tmp_path)
@@ -212,7 +215,7 @@ def test_the_errors_of_layers_show_where_a_file_is_damaged(
     import onnx  # noqa: PLC0415
     from onnx import numpy_helper  # noqa: PLC0415
 
-    from ckpt2hf.stages.measuring import price_of  # noqa: PLC0415
+    from ckpt2hf.stages.onnx.measuring import price_of  # noqa: PLC0415
 
     out = formed[0]
     ids, base, file = tokens(VOCAB[out.name]), out / "onnx" / "model.onnx", out / "onnx" / "model_q4.onnx"

@@ -18,7 +18,8 @@ import pytest
 from ckpt2hf.api import Command, FormsRequest, make_forms
 from ckpt2hf.errors import UsageError, VerificationError
 from ckpt2hf.report import read_report
-from ckpt2hf.run import forms as run_forms
+from ckpt2hf.stages import Apart
+from stages.processes import children
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -105,6 +106,21 @@ def test_the_export_is_made_once_and_not_left(gpt: Path) -> None:
     assert sums_hold(gpt)
 
 
+def test_temporary_files_lie_beside_the_result(exported: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TMPDIR", str(exported.parent / "temporary"))
+    (exported.parent / "temporary").mkdir()
+    before = (exported.parent / "temporary").stat().st_mtime_ns
+    assert cli("export", exported, "--to", "onnx-fp16").returncode == 0
+    assert cli("quantize", exported, "--to", "onnx-q8").returncode == 0
+    assert (exported.parent / "temporary").stat().st_mtime_ns == before  # nothing was ever in it
+    assert sorted(path.name for path in exported.parent.iterdir()) == [
+        "exported",
+        "exported.export.log",
+        "exported.quantize.log",
+        "temporary",
+    ]
+
+
 def test_an_export_that_is_there_is_used(exported: Path) -> None:
     assert cli("quantize", exported, "--to", "onnx-q4", "--log", exported.with_name("log")).returncode == 0
     assert "== onnx\n" not in exported.with_name("log").read_text(encoding="utf-8")
@@ -118,14 +134,14 @@ def test_an_export_that_is_there_is_used(exported: Path) -> None:
 
 
 def test_float32_that_is_wrong_is_no_base_for_anything(gpt: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    run, asked = run_forms.run_apart, []
+    run, asked = Apart.run, []
 
-    def wrong(job: Job, work: Path, log: Path) -> Made:
+    def wrong(self: Apart, job: Job, work: Path, threads: int) -> Made:
         asked.append(job.stage)
-        made = run(job, work, log)
+        made = run(self, job, work, threads)
         return replace(made, checks=tuple(replace(check, passed=check.name != "onnx cache") for check in made.checks))
 
-    monkeypatch.setattr(run_forms, "run_apart", wrong)
+    monkeypatch.setattr(Apart, "run", wrong)
     before = contents(gpt)
     (form,) = make_forms(FormsRequest(directory=gpt, command=Command.QUANTIZE, forms=("onnx-q4", "onnx-q8")))
     assert asked == ["onnx"]
@@ -187,19 +203,6 @@ def test_a_killed_run_leaves_the_directory_as_it_was(exported: Path, number: sig
     assert sums_hold(exported)
 
 
-def children(out: Path) -> list[str]:
-    """Processes that make a form of this directory."""
-    found = []
-    for process in Path("/proc").iterdir():
-        try:
-            words = (process / "cmdline").read_bytes().decode().split("\0")
-        except (OSError, UnicodeDecodeError):
-            continue
-        if "ckpt2hf.stages.child" in words and any(word.startswith(f"{out}.partial-") for word in words):
-            found.append(process.name)
-    return found
-
-
 def test_other_weights_than_those_of_the_sums_are_refused(gpt: Path) -> None:
     path = gpt / "model.safetensors"
     data = bytearray(path.read_bytes())
@@ -254,10 +257,12 @@ def test_what_a_person_has_said_stays_in_the_card(exported: Path) -> None:
 def test_the_table(exported: Path) -> None:
     done = cli("quantize", exported, "--to", "onnx-q4")
     assert done.returncode == 0, done.stderr
-    head, row, tokens, file, *_ = done.stdout.splitlines()
+    head, row, tokens, took, file, *_ = done.stdout.splitlines()
     assert head.split() == ["form", "size", "bits/weight", "KL", "KL", "99%", "top-1", "ppl", "ratio", "cache", "top-1"]
     assert row.split()[0] == "onnx-q4"
     assert row.split()[-1] == "added"
     assert "drawn from the vocabulary" in tokens
+    assert took.split()[:2] == ["took", "onnx-q4"]
+    assert took.endswith(" MB of memory")
     assert file.endswith("onnx/model_q4.onnx")
     assert "%" in row

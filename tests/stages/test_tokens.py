@@ -10,7 +10,7 @@ from tokenizers import Tokenizer
 
 from ckpt2hf.api import Level, Request, Writing, convert
 from ckpt2hf.errors import NotFoundError, UsageError
-from ckpt2hf.run.stage_tokens import stage_tokens
+from ckpt2hf.run.stage_tokens import Calibration
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -29,7 +29,7 @@ def mini(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_drawn_ids_are_the_same_every_time(tmp_path: Path) -> None:
-    one, other = (stage_tokens(tmp_path, None, None, None, 70, 32) for _ in range(2))
+    one, other = (Calibration(None, None, None).tokens(tmp_path, 70, 32) for _ in range(2))
     assert np.array_equal(one.ids, other.ids)
     assert one.about == other.about
     assert one.ids.shape == (32, 33)
@@ -42,18 +42,18 @@ def test_a_text_is_cut_by_the_tokenizer_of_the_directory(mini: Path, tmp_path: P
     path = tmp_path / "heldout.txt"
     path.write_text(TEXT, encoding="utf-8")
     vocab = Tokenizer.from_file(str(mini / "tokenizer.json")).get_vocab_size()
-    found = stage_tokens(mini, path, None, None, vocab, 64)
+    found = Calibration(path, None, None).tokens(mini, vocab, 64)
     wanted = Tokenizer.from_file(str(mini / "tokenizer.json")).encode(TEXT, add_special_tokens=False).ids
     assert found.ids.tolist() == [wanted]
     assert (found.about.kind, found.about.name, found.about.tokens) == ("text", "heldout.txt", len(wanted))
     assert found.real
-    assert stage_tokens(mini, path, None, 50, vocab, 64).ids.tolist() == [wanted[:51]]
+    assert Calibration(path, None, 50).tokens(mini, vocab, 64).ids.tolist() == [wanted[:51]]
 
 
 def test_ids_outside_the_vocabulary_and_files_that_are_not_there_are_refused(tmp_path: Path) -> None:
     np.save(tmp_path / "ids.npy", np.array([1, 2, 70]))
     with pytest.raises(UsageError, match="outside the vocabulary of 70"):
-        stage_tokens(tmp_path, tmp_path / "ids.npy", None, None, 70, 32)
+        Calibration(tmp_path / "ids.npy", None, None).tokens(tmp_path, 70, 32)
     with pytest.raises(NotFoundError) as caught:
-        stage_tokens(tmp_path, tmp_path / "none.txt", None, None, 70, 32)
+        Calibration(tmp_path / "none.txt", None, None).tokens(tmp_path, 70, 32)
     assert "--calibration FILE" in caught.value.remedies

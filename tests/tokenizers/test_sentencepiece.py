@@ -19,6 +19,7 @@ from ckpt2hf.errors import TokenizerError
 from ckpt2hf.tokenizers import Hints, TokenizerSource, in_folder, read
 from ckpt2hf.tokenizers.sentencepiece_charsmap import steps, table
 from tokenizing import decoded, differences, failures, ids, of, sequences, training_text, write
+from transformers_js import misread
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -212,6 +213,22 @@ def test_transformers_loads_what_was_read(tmp_path: Path) -> None:
 @pytest.mark.transformers5
 def test_transformers_5_loads_what_was_read(tmp_path: Path, python_5x: Path) -> None:
     assert failures(python_5x, everything(tmp_path)) == []
+
+
+@pytest.mark.node
+def test_transformers_js_reads_what_was_written_but_for_names_of_special_tokens(tmp_path: Path) -> None:
+    for options, wrong in (("bytes", {"other spaces"}), ("nothing", set())):
+        folder = tmp_path / options
+        write(source_of(tmp_path, trained("bpe", options)), folder, "llama")
+        # It does not know split_special_tokens, and loses U+FEFF where it puts bytes together.
+        assert misread(folder) == {"special tokens in text"} | wrong
+
+
+@pytest.mark.node
+def test_transformers_js_does_not_load_a_table_of_normalization(tmp_path: Path) -> None:
+    write(source_of(tmp_path, trained("unigram", "defaults")), tmp_path / "nfkc", "llama")
+    with pytest.raises(RuntimeError, match="Invalid regular expression"):  # JavaScript has no \\K
+        misread(tmp_path / "nfkc")
 
 
 def test_one_model_in_two_files_is_one_and_two_models_are_refused(tmp_path: Path) -> None:

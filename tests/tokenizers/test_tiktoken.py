@@ -24,6 +24,7 @@ from ckpt2hf.tokenizers.byte_level import letters
 from ckpt2hf.tokenizers.oniguruma import translated
 from ckpt2hf.tokenizers.tiktoken_ranks import PATTERNS
 from tokenizing import decoded, differences, failures, ids, of, sequences, training_text, write
+from transformers_js import misread
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -172,6 +173,13 @@ def test_transformers_loads_what_was_read(tmp_path: Path, python_5x: Path) -> No
         folders.append(tmp_path / pattern)
     assert failures(sys.executable, folders) == []
     assert failures(python_5x, folders) == []
+
+
+@pytest.mark.node
+@pytest.mark.parametrize("pattern", ["gpt2", "llama3", "nanochat", "cl100k_base"])
+def test_transformers_js_reads_what_was_written(pattern: str, tmp_path: Path) -> None:
+    write(source_of(tmp_path, pattern), tmp_path / pattern, "llama")
+    assert misread(tmp_path / pattern) == set()
 
 
 def test_one_encoding_in_two_files_is_one_and_two_are_refused(tmp_path: Path) -> None:

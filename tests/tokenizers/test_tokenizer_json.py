@@ -7,11 +7,13 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
+from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 
 from ckpt2hf.errors import TokenizerError
 from ckpt2hf.tokenizers import Hints, fitted, read
+from ckpt2hf.tokenizers.word_split import WORDS, spelled_out
 from tokenizing import decoded, differences, failures, of, sequences, training_text, write
+from transformers_js import misread
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -93,6 +95,32 @@ def test_transformers_loads_what_was_read(tmp_path: Path, python_5x: Path) -> No
         folders.append(tmp_path / recipe)
     assert failures(sys.executable, folders) == []
     assert failures(python_5x, folders) == []
+
+
+@pytest.mark.node
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_transformers_js_reads_what_was_written(recipe: str, tmp_path: Path) -> None:
+    RECIPES[recipe]().save(str(tmp_path / "tokenizer.json"))
+    write(read(tmp_path / "tokenizer.json", Hints()), tmp_path / recipe, "gpt2")
+    # For JavaScript U+FEFF is white space, and U+0085 is not: WhitespaceSplit minds.
+    assert misread(tmp_path / recipe) == ({"other spaces"} if recipe == "words" else set())
+
+
+def test_white_space_is_split_by_a_regex_that_is_the_same_for_every_character(tmp_path: Path) -> None:
+    made = course()
+    made.pre_tokenizer = pre_tokenizers.Sequence([pre_tokenizers.Digits(), pre_tokenizers.Whitespace()])
+    made.save(str(tmp_path / "tokenizer.json"))
+    source = read(tmp_path / "tokenizer.json", Hints())
+    assert any("regex" in note for note in source.notes)
+    assert json.loads(source.product.to_str())["pre_tokenizer"] == spelled_out(
+        json.loads(made.to_str())["pre_tokenizer"]
+    )
+    plain, regex = pre_tokenizers.Whitespace(), pre_tokenizers.Split(Regex(WORDS), behavior="removed", invert=True)
+    characters = [chr(code) for code in range(sys.maxunicode + 1) if not 0xD800 <= code < 0xE000]
+    for start in range(0, len(characters), 4096):
+        # What stands at a letter and at a mark shows which of the three kinds a character is.
+        text = "".join(f"a{character} !{character} " for character in characters[start : start + 4096])
+        assert plain.pre_tokenize_str(text) == regex.pre_tokenize_str(text)
 
 
 def test_a_name_that_is_no_token_is_told_and_left_out(tmp_path: Path) -> None:

@@ -23,6 +23,7 @@ from tokenizers import (
 from ckpt2hf.errors import TokenizerError
 from ckpt2hf.tokenizers import Hints, in_folder, read
 from tokenizing import decoded, differences, failures, ids, of, sequences, training_text, write
+from transformers_js import misread
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -67,6 +68,13 @@ def test_transformers_loads_what_was_read(tmp_path: Path, python_5x: Path) -> No
     write(read(tmp_path / "vocab.json", Hints()), tmp_path / "written", "gpt2")
     assert failures(sys.executable, [tmp_path / "written"]) == []
     assert failures(python_5x, [tmp_path / "written"]) == []
+
+
+@pytest.mark.node
+def test_transformers_js_reads_what_was_written(tmp_path: Path) -> None:
+    saved(tmp_path)
+    write(read(tmp_path / "vocab.json", Hints()), tmp_path / "written", "gpt2")
+    assert misread(tmp_path / "written") == set()
 
 
 def test_the_same_as_tokenizer_json_is_one(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from ckpt2hf.errors import TokenizerError
 from ckpt2hf.tokenizers import PROBES, Hints, Unencodable, in_folder, read
 from ckpt2hf.tokenizers.vocabulary_list import WordsOriginal, _product
 from tokenizing import decoded, differences, failures, ids, of, sequences, training_text, write
+from transformers_js import misread
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -92,6 +93,13 @@ def test_transformers_loads_what_was_read(tmp_path: Path, python_5x: Path) -> No
     write(read(put(tmp_path, sorted({*"".join(PROBES.values())})), Hints()), folders[1], "llama")
     assert failures(sys.executable, folders) == []
     assert failures(python_5x, folders) == []
+
+
+@pytest.mark.node
+def test_transformers_js_reads_what_was_written(tmp_path: Path) -> None:
+    write(read(put(tmp_path, ["<unk>", "<eos>", *WORDS]), Hints()), tmp_path / "words", "gpt2")
+    write(read(put(tmp_path, sorted({*"".join(PROBES.values())})), Hints()), tmp_path / "characters", "llama")
+    assert misread(tmp_path / "words") | misread(tmp_path / "characters") == set()
 
 
 def test_word_pieces_are_refused_with_the_reason(tmp_path: Path) -> None:

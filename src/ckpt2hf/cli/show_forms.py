@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from rich.text import Text
 
 from ckpt2hf.cli.console import ERR, OUT, rows
-from ckpt2hf.report.wording import size
+from ckpt2hf.report.wording import duration, size
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -46,11 +46,19 @@ def _cells(form: Form) -> tuple[str, ...]:
     return (*begin, *divergence, f"{price.top1:.2%}", ratio, f"{price.cache_top1:.2%}", end)
 
 
+def _taken(forms: Sequence[Form]) -> list[str]:
+    """What each process took; the largest memory is what a container has to allow."""
+    width = max(len(form.report.id) for form in forms)
+    took = [f"{duration(form.seconds)}, {size(form.peak_memory_bytes)} of memory" for form in forms]
+    return [f"{form.report.id:{width}}  {said}" for form, said in zip(forms, took, strict=True)]
+
+
 def _below(forms: Sequence[Form], directory: Path) -> list[tuple[str, str, str]]:
     tokens = forms[0].report.tokens
     of = {"drawn": "drawn from the vocabulary, the same every time", "ids": f"ids of {tokens.name}"}
     said = of.get(tokens.kind, f"the text {tokens.name}")
     lines = [("tokens", f"{tokens.tokens:,}, {said}", "")]
+    lines += [("took" if not k else "", line, "") for k, line in enumerate(_taken(forms))]
     added = [file.name for form in forms if not form.problems for file in form.report.files]
     lines += [("files" if not k else "", str(directory / name), "") for k, name in enumerate(added)]
     notes = dict.fromkeys(note for form in forms for note in form.report.notes)

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import functools
-import inspect
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from ckpt2hf.cli.bundles import bundled
 from ckpt2hf.errors import UsageError
 from ckpt2hf.remote import path_or_url
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Mapping
 
     from ckpt2hf.api import AskedTokenizer
 
@@ -73,7 +72,7 @@ class _Given:
 class TokenizerWords:
     """What was given, as it was given: making sense of it imports what takes time."""
 
-    given: dict[str, Any]
+    given: Mapping[str, Any]
 
     def __bool__(self) -> bool:
         return any(value for value in self.given.values())
@@ -96,25 +95,5 @@ class TokenizerWords:
         )
 
 
-_WORDS = inspect.get_annotations(_Given, eval_str=True)
-
-
-def with_tokenizer(command: Callable[..., None]) -> Callable[..., None]:
-    """The command with the options about tokenizers; it gets them as `tokenizer`."""
-
-    @functools.wraps(command)
-    def told(**words: Any) -> None:  # noqa: ANN401 - whatever the command takes
-        given = {name: words.pop(name) for name in _WORDS}
-        command(**words, tokenizer=TokenizerWords(given))
-
-    mine = inspect.signature(command, eval_str=True)
-    added = [
-        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation)
-        for name, annotation in _WORDS.items()
-    ]
-    before = list(mine.parameters.values())
-    at = next(k for k, parameter in enumerate(before) if parameter.name == "tokenizer")
-    every = [*before[:at], *added, *before[at + 1 :]]
-    told.__signature__ = mine.replace(parameters=every)  # type: ignore[attr-defined]
-    told.__annotations__ = {parameter.name: parameter.annotation for parameter in every}
-    return told
+with_tokenizer = bundled("tokenizer", _Given, TokenizerWords)
+"""The command with the options about tokenizers; it gets them as `tokenizer`."""

@@ -6,7 +6,8 @@ from ckpt2hf.run.convert import REPORT, convert
 from ckpt2hf.run.dialect_file import dialect, dialect_text
 from ckpt2hf.run.drafting import Drafted, draft
 from ckpt2hf.run.evaluate import Evaluated, Evaluation, evaluate
-from ckpt2hf.run.forms import Form, FormsRequest, make_forms
+from ckpt2hf.run.forms import make_forms
+from ckpt2hf.run.forms_request import Form, FormsRequest, require_forms
 from ckpt2hf.run.generate import Speaker, Speech, Spoken, speaker
 from ckpt2hf.run.model_page import write_page
 from ckpt2hf.run.needs import Needs, needs, too_large
@@ -45,6 +46,7 @@ __all__ = [
     "plan",
     "plan_back",
     "prove",
+    "require_forms",
     "speaker",
     "too_large",
     "write_card",

@@ -77,12 +77,14 @@ def convert(
     progress: Progress | None = None,
     sources: Sources | None = None,
     admit: Callable[[Needs], None] | None = None,
+    before: Callable[[Plan], None] | None = None,
 ) -> Report:
     """The report of the conversion. When its verdict is not `proved`, nothing was left under the output's name.
 
     `sources` are for a caller who began to hash the checkpoint before. `admit` is told what the conversion needs before
-    anything is written, and may wait or raise; without one, memory that is not there is refused. Raises every error of
-    reading, understanding, planning and writing; nothing is left then, either.
+    anything is written, and may wait or raise; without one, memory that is not there is refused. `before` is shown the
+    plan then, and may raise. Raises every error of reading, understanding, planning and writing; nothing is left then,
+    either.
     """
     request, writing = _with_scratch(request, writing)
     job = _Job(request, writing, progress or Silence(), _Clock())
@@ -95,6 +97,8 @@ def convert(
                 _refuse_overlap(request.source, writing.out)
                 if writing.level is Level.LOGITS:
                     require_interpreter(plan.target, writing.python_5x)
+                if before is not None:
+                    before(plan)
                 watch.watch((*plan.checkpoint.files, *(plan.tokenizer.source.files if plan.tokenizer else ())))
             if admit is None:
                 require_memory(needs(plan, writing))

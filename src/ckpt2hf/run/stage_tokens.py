@@ -41,29 +41,67 @@ class StageTokens:
         return self.about.kind != "drawn"
 
 
-def stage_tokens(
-    directory: Path, calibration: Path | None, dtype: str | None, most: int | None, vocab: int, window: int
-) -> StageTokens:
-    """The ids. Raises UsageError, NotFoundError, TokenizerError."""
-    if calibration is None:
-        if dtype is not None or most is not None:
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """What the user says about it."""
+
+    path: Path | None
+    """Text or token ids; None for drawn ids."""
+    dtype: str | None
+    """What a `.bin` holds."""
+    most: int | None
+    """Tokens to be predicted."""
+
+    def require(self, vocab: int, *, tokenizer: bool) -> None:
+        """Refuse what can be seen to be wrong while there is no directory yet. Raises UsageError, NotFoundError."""
+        if self.path is None:
+            self._drawn(vocab, 1)
+        elif not self._is_text():
+            self._ids(vocab)
+        elif not tokenizer:
+            raise _no_tokenizer("the checkpoint", "--tokenizer FILE")
+
+    def tokens(self, directory: Path, vocab: int, window: int) -> StageTokens:
+        """The ids. Raises UsageError, NotFoundError, TokenizerError."""
+        if self.path is None:
+            return self._drawn(vocab, window)
+        if not self._is_text():
+            return self._ids(vocab)
+        tokenizer = directory_tokenizer(directory)
+        if tokenizer is None:
+            raise _no_tokenizer(str(directory), "convert again with --tokenizer FILE")
+        found = of_text(self.path, self.most or MOST, vocab, tokenizer, CALIBRATION)
+        return _known(found.stretches, "text", self.path.name, found.notes)
+
+    def _drawn(self, vocab: int, window: int) -> StageTokens:
+        if self.dtype is not None or self.most is not None:
             raise UsageError(f"{CALIBRATION}-dtype and --max-tokens need {CALIBRATION}")
         shape = (max(_DRAWN // window, 1), window + 1)
         return _known(np.random.default_rng(0).integers(vocab, size=shape), "drawn", "", ())
-    require_file(calibration, CALIBRATION)
-    if most is not None and most < 1:
-        raise UsageError(f"--max-tokens is 1 at least, not {most}")
-    if not is_text(calibration):
-        given = of_tokens(calibration, dtype, most or MOST, vocab, None, CALIBRATION)
-        return _known(given.stretches, "ids", calibration.name, ())
-    if dtype is not None:
-        raise UsageError(f"{CALIBRATION}-dtype is about .bin files only", where=str(calibration))
-    tokenizer = directory_tokenizer(directory)
-    if tokenizer is None:
-        remedies = ["token ids in a .bin, .npy or .pt", "convert again with --tokenizer FILE"]
-        raise UsageError("a text needs a tokenizer in the directory", where=str(directory), remedies=remedies)
-    found = of_text(calibration, most or MOST, vocab, tokenizer, CALIBRATION)
-    return _known(found.stretches, "text", calibration.name, found.notes)
+
+    def _is_text(self) -> bool:
+        """Whether the file holds text, which takes a tokenizer."""
+        assert self.path is not None  # noqa: S101 - asked of a file only
+        require_file(self.path, CALIBRATION)
+        if self.most is not None and self.most < 1:
+            raise UsageError(f"--max-tokens is 1 at least, not {self.most}")
+        if not is_text(self.path):
+            return False
+        if self.dtype is not None:
+            raise UsageError(f"{CALIBRATION}-dtype is about .bin files only", where=str(self.path))
+        return True
+
+    def _ids(self, vocab: int) -> StageTokens:
+        assert self.path is not None  # noqa: S101 - asked of a file only
+        given = of_tokens(self.path, self.dtype, self.most or MOST, vocab, None, CALIBRATION)
+        return _known(given.stretches, "ids", self.path.name, ())
+
+
+def _no_tokenizer(where: str, remedy: str) -> UsageError:
+    remedies = ["token ids in a .bin, .npy or .pt", remedy]
+    return UsageError(
+        f"a text after {CALIBRATION} needs a tokenizer, and there is none", where=where, remedies=remedies
+    )
 
 
 def _known(ids: Array, kind: str, name: str, notes: tuple[str, ...]) -> StageTokens:

@@ -3,10 +3,11 @@
 Importing this imports neither torch nor onnx.
 """
 
-from ckpt2hf.stages.apart import run_apart
+from ckpt2hf.stages.apart import Apart
 from ckpt2hf.stages.catalogue import ONNX, STAGES, stages_named
 from ckpt2hf.stages.gates import Gates
 from ckpt2hf.stages.job import Job, Made, Use
+from ckpt2hf.stages.memory import Size, require_room, side_by_side
 from ckpt2hf.stages.preflight import preflight
 from ckpt2hf.stages.price import Price
 from ckpt2hf.stages.processor import PRESETS, preset_here
@@ -16,15 +17,18 @@ __all__ = [
     "ONNX",
     "PRESETS",
     "STAGES",
+    "Apart",
     "Command",
     "Gates",
     "Job",
     "Made",
     "Price",
+    "Size",
     "Stage",
     "Use",
     "preflight",
     "preset_here",
-    "run_apart",
+    "require_room",
+    "side_by_side",
     "stages_named",
 ]

@@ -1,10 +1,12 @@
-"""A stage in a process of its own: libraries that keep state, crash or use up memory do so there."""
+"""Stages in processes of their own: libraries that keep state, crash or use up memory do so there."""
 
 from __future__ import annotations
 
 import os
 import subprocess
 import sys
+import threading
+from collections import deque
 from typing import TYPE_CHECKING
 
 from ckpt2hf.errors import VerificationError
@@ -14,41 +16,66 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _LINES = 12
-"""Last lines of the log that an error shows."""
+"""Last lines of what a process said that an error shows."""
 _OFFLINE = {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1", "HF_HUB_DISABLE_TELEMETRY": "1"}
 
 
-def run_apart(job: Job, work: Path, log: Path) -> Made:
-    """What came of a job; everything said meanwhile is added to the log. `work` is an empty folder.
+class Apart:
+    """Runs jobs, several at a time if need be, and keeps what all of them say in one log."""
 
-    Raises VerificationError where the process gave no answer.
-    """
-    job.write(work)
-    words = [sys.executable, "-P", "-m", "ckpt2hf.stages.child", str(work)]
-    with log.open("ab") as file:
-        file.write(f"== {job.stage}\n".encode())
-        file.flush()
-        begun = file.tell()
-        # It reads its standard input to learn that we are gone, however we went.
-        with subprocess.Popen(  # noqa: S603 - this very interpreter
-            words, env={**os.environ, **_OFFLINE}, stdin=subprocess.PIPE, stdout=file, stderr=subprocess.STDOUT
-        ) as process:
-            try:
+    def __init__(self, log: Path) -> None:
+        """Nothing runs yet; the log is there and is added to."""
+        self._log = log
+        self._processes: list[subprocess.Popen[bytes]] = []
+        self._stopped = False
+        self._lock = threading.Lock()
+
+    def run(self, job: Job, work: Path, threads: int) -> Made:
+        """What came of a job; `work` is an empty folder.
+
+        Raises VerificationError where the process gave no answer.
+        """
+        job.write(work)
+        last: deque[bytes] = deque(maxlen=_LINES)
+        with self._log.open("ab", buffering=0) as log:
+            log.write(f"== {job.stage}\n".encode())
+            with self._started(work, threads) as process:
+                assert process.stdout is not None  # noqa: S101 - it is a pipe
+                for line in process.stdout:
+                    last.append(line)
+                    # One write for a line: another process's lines go between, never into it.
+                    log.write(f"{job.stage}: ".encode() + line)
                 status = process.wait()
-            except BaseException:
+        if status or not (work / RESULT).exists():
+            raise VerificationError(
+                f"the process that makes {job.stage} ended with status {status}, without a result",
+                details=b"".join(last).decode("utf-8", "replace").splitlines(),
+                where=str(self._log),
+                remedies=[f"read {self._log}", *(["give it more memory"] if status < 0 else [])],
+            )
+        return Made.read(work)
+
+    def stop(self) -> None:
+        """End what is running; nothing begins any more."""
+        with self._lock:
+            self._stopped = True
+            for process in self._processes:
                 process.kill()
-                raise
-    if status or not (work / RESULT).exists():
-        raise VerificationError(
-            f"the process that makes {job.stage} ended with status {status}, without a result",
-            details=_last(log, begun),
-            where=str(log),
-            remedies=[f"read {log}", *(["give it more memory"] if status < 0 else [])],
-        )
-    return Made.read(work)
 
-
-def _last(log: Path, begun: int) -> list[str]:
-    with log.open("rb") as file:
-        file.seek(begun)
-        return file.read().decode("utf-8", "replace").strip().splitlines()[-_LINES:]
+    def _started(self, work: Path, threads: int) -> subprocess.Popen[bytes]:
+        words = [sys.executable, "-P", "-m", "ckpt2hf.stages.child", str(work)]
+        # Quantizers put whole models into the folder for temporary files, which in a container may be memory.
+        environment = {**os.environ, **_OFFLINE, "OMP_NUM_THREADS": str(threads), "TMPDIR": str(work)}
+        with self._lock:
+            # It reads its standard input to learn that we are gone, however we went.
+            process = subprocess.Popen(  # noqa: S603 - this very interpreter
+                words,
+                env=environment,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+            )
+            self._processes.append(process)
+            if self._stopped:
+                process.kill()
+        return process

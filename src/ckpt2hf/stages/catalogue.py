@@ -6,7 +6,7 @@ import difflib
 from typing import TYPE_CHECKING, Any
 
 from ckpt2hf.errors import UsageError
-from ckpt2hf.stages.stage import Command, Stage
+from ckpt2hf.stages.stage import Command, Memory, Stage
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -18,18 +18,25 @@ _TARGETS = ("gpt2", "llama", "qwen3", "qwen3_moe", "gemma3_text")
 
 
 _HALF = ("measured on the processor, where onnxruntime computes in float32 what it has no float16 for",)
+_MIB = 1 << 20
+_FAMILY = "onnx"
+"""Source of the folder's name: huggingface/transformers.js docs, `subfolder`."""
 _INT8: dict[str, Any] = {
     "targets": _TARGETS,
     "packages": _OPTIMUM,
     "command": Command.QUANTIZE,
+    "family": _FAMILY,
     "maker": "int8",
+    "memory": Memory(480 * _MIB, 4.2),
     "bits": 8,
 }
 _INT4: dict[str, Any] = {
     "targets": _TARGETS,
     "packages": (*_ONNX, "onnx_ir"),
     "command": Command.QUANTIZE,
+    "family": _FAMILY,
     "maker": "int4",
+    "memory": Memory(200 * _MIB, 2.2),
     "bits": 4,
 }
 
@@ -37,10 +44,12 @@ ONNX = Stage(
     id="onnx",
     title="float32",
     command=Command.EXPORT,
+    family=_FAMILY,
     maker="float32",
     file="model.onnx",
     packages=_OPTIMUM,
     targets=_TARGETS,
+    memory=Memory(450 * _MIB, 4.1),
     bits=32,
     exact=True,
 )
@@ -51,10 +60,12 @@ STAGES = (
         id="onnx-fp16",
         title="float16",
         command=Command.EXPORT,
+        family=_FAMILY,
         maker="float16",
         file="model_fp16.onnx",
         packages=_ONNX,
         targets=_TARGETS,
+        memory=Memory(170 * _MIB, 5.1),
         bits=16,
         notes=_HALF,
     ),
@@ -76,9 +87,9 @@ def stages_named(names: Iterable[str], command: Command) -> tuple[Stage, ...]:
     for name in asked:
         if name not in known:
             close = difflib.get_close_matches(name, known, n=1)
-            mine = [stage.id for stage in STAGES if stage.command is command]
+            mine = [stage.id for stage in STAGES if command in {stage.command, Command.CONVERT}]
             raise UsageError(f"there is no form {name!r}", remedies=[f"--to {','.join(close or mine)}"])
-        if known[name].command is not command:
+        if command not in {known[name].command, Command.CONVERT}:
             other = known[name].command.value
             raise UsageError(f"{name} is not made by {command.value}", remedies=[f"ckpt2hf {other} DIR --to {name}"])
     if not asked:

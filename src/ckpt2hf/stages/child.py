@@ -11,19 +11,15 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from ckpt2hf import limits
 from ckpt2hf.stages.catalogue import STAGES
 from ckpt2hf.stages.job import Job, Made
-from ckpt2hf.stages.weights import use_of
 from ckpt2hf.verify import Check
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from ckpt2hf.stages.job import Use
-    from ckpt2hf.stages.price import Price
     from ckpt2hf.stages.stage import Stage
 
 LEAST_SHARE = 0.95
@@ -37,20 +33,8 @@ def main(work: Path) -> None:
     job = Job.read(work)
     stage = next(each for each in STAGES if each.id == job.stage)
     out = Path(job.out)
-    settings = import_module(f"ckpt2hf.stages.{stage.maker}").make(job, stage, work)
-    tokens = np.load(job.tokens)
-    price: Price | None
-    if stage.exact:
-        from ckpt2hf.stages.parity import compare  # noqa: PLC0415 - imports torch
-
-        checks: tuple[Check, ...] = compare(Path(job.directory), out, tokens, job.window)
-        price = None
-    else:
-        from ckpt2hf.stages.measuring import price_of  # noqa: PLC0415 - imports onnxruntime
-
-        assert job.base is not None  # noqa: S101 - only the exact stage has none
-        checks, price = price_of(Path(job.base), out, tokens, job)
-    use = use_of(out, Path(job.base) if job.base else out, stage.bits)
+    settings = import_module(f"ckpt2hf.stages.{stage.family}.{stage.maker}").make(job, stage, work)
+    checks, price, use = import_module(f"ckpt2hf.stages.{stage.family}.examine").examine(job, stage)
     Made(
         files=tuple(sorted(path.name for path in out.parent.glob(f"{out.name}*"))),
         checks=(*checks, promised(use, stage)),

@@ -7,11 +7,9 @@ from typing import TYPE_CHECKING
 
 from ckpt2hf.targets import TARGETS
 from ckpt2hf.verify.elsewhere import needs_other
-from ckpt2hf.verify.language_model import class_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
-    from pathlib import Path
 
     from ckpt2hf.stages.stage import Stage
 
@@ -19,12 +17,9 @@ REMEDY = "pip install 'ckpt2hf[onnx]'"
 """What brings the packages of every stage."""
 
 
-def preflight(directory: Path, stages: Iterable[Stage]) -> list[str]:
-    """Why these forms of the directory's model cannot be made; empty where nothing is against it.
-
-    Raises NotFoundError, UsageError for what is no model's directory.
-    """
-    return list(dict.fromkeys(problem for stage in stages for problem in _problems(class_of(directory), stage)))
+def preflight(hf_class: str, stages: Iterable[Stage]) -> list[str]:
+    """Why these forms of a model of such a class cannot be made; empty where nothing is against it."""
+    return list(dict.fromkeys(problem for stage in stages for problem in _problems(hf_class, stage)))
 
 
 def _problems(hf_class: str, stage: Stage) -> Iterator[str]:

@@ -1,4 +1,6 @@
-"""`tokenizer.json`: what the tokenizers library saves. It is written on as it is.
+"""`tokenizer.json`: what the tokenizers library saves.
+
+It is written on as it is, but for `Whitespace`, which not every reader takes alike (`word_split`).
 
 Beside it may lie what transformers wrote, `tokenizer_config.json` and `special_tokens_map.json`: they name the special
 tokens.
@@ -14,6 +16,7 @@ from ckpt2hf.tokenizers.data import read_json, read_text
 from ckpt2hf.tokenizers.format import Format, Hints
 from ckpt2hf.tokenizers.library import LibraryOriginal
 from ckpt2hf.tokenizers.source import ROLES, TokenizerSource
+from ckpt2hf.tokenizers.word_split import spelled_out
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -31,19 +34,22 @@ def fits(path: Path, head: bytes) -> bool:
 def read(path: Path, _hints: Hints) -> TokenizerSource:
     """The tokenizer of a file, and the names of its special tokens. Raises TokenizerError, NotFoundError."""
     text = read_text(path)
-    product = parsed(path, text)
+    original, product = parsed(path, text), parsed(path, text)
     notes = []
+    table = json.loads(text)
+    if (split := spelled_out(table["pre_tokenizer"])) != table["pre_tokenizer"]:
+        product = parsed(path, json.dumps({**table, "pre_tokenizer": split}))
+        notes.append("Whitespace is written as its regex, which JavaScript reads alike")
     if product.truncation or product.padding:
         # They are about batches of the training run; a text that is cut off in silence would be an error here.
         product.no_truncation()
         product.no_padding()
         notes.append(f"{path.name} cuts or pads texts; what is written does so only when it is asked to")
     named, files = _named(path.parent)
-    original = parsed(path, text)
     original.no_truncation()
     original.no_padding()
     return TokenizerSource(
-        format=f"tokenizer.json, {json.loads(text)['model']['type']}",
+        format=f"tokenizer.json, {table['model']['type']}",
         files=(path, *files),
         original=LibraryOriginal(original),
         product=product,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import onnx
 from onnxruntime.transformers.float16 import DEFAULT_OP_BLOCK_LIST, convert_float_to_float16
 
-from ckpt2hf.stages.onnx_file import save
+from ckpt2hf.stages.onnx.file import save
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import onnx
 from onnxruntime.quantization.matmul_nbits_quantizer import MatMulNBitsQuantizer
 
-from ckpt2hf.stages.onnx_file import save, with_plain_products
+from ckpt2hf.stages.onnx.file import save, with_plain_products
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -29,7 +29,7 @@ def make(job: Job, stage: Stage, _work: Path) -> Mapping[str, Any]:
     quantizer.process()
     model: onnx.ModelProto = quantizer.model.model
     if stage.settings["half"]:
-        from ckpt2hf.stages.float16 import halved  # noqa: PLC0415 - imports what this one needs rarely
+        from ckpt2hf.stages.onnx.float16 import halved  # noqa: PLC0415 - imports what this one needs rarely
 
         model = halved(model)
     save(model, Path(job.out))

@@ -11,7 +11,7 @@ from onnxruntime.quantization import QuantType
 from optimum.onnxruntime import ORTQuantizer
 from optimum.onnxruntime.configuration import AutoQuantizationConfig
 
-from ckpt2hf.stages.onnx_file import save, with_plain_products
+from ckpt2hf.stages.onnx.file import save, with_plain_products
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

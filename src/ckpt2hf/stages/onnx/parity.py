@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ckpt2hf.stages.onnx_model import OnnxModel
+from ckpt2hf.stages.onnx.model import OnnxModel
 from ckpt2hf.verify import Check
 from ckpt2hf.verify.huggingface_model import HuggingFaceModel
 from ckpt2hf.verify.language_model import class_of

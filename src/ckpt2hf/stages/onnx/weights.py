@@ -43,13 +43,20 @@ def use_of(file: Path, base: Path, most: int) -> Use:
         size = _elements(node, tensors[node.input[1]])
         every += size
         asked += size if _width(node, tensors[node.input[1]]) <= most else 0
-        bits += sum(_bits(tensors[name]) for name in _belonging(node, tensors))
+        bits += sum(stored_bits(tensors[name]) for name in _belonging(node, tensors))
     return Use(
-        bits_per_weight=sum(map(_bits, tensors.values())) / weights,
+        bits_per_weight=sum(map(stored_bits, tensors.values())) / weights,
         matrix_bits=bits / max(every, 1),
         share=asked / max(every, 1),
         kept=tuple(sorted(_kept(graph.node, tensors, most))),
     )
+
+
+def stored_bits(tensor: onnx.TensorProto) -> int:
+    """What its numbers take in a file."""
+    width: int = _BITS.get(tensor.data_type, 8)
+    size: int = math.prod(tensor.dims)
+    return size * width
 
 
 def _width(node: onnx.NodeProto, matrix: onnx.TensorProto) -> int:
@@ -74,12 +81,6 @@ def _belonging(node: onnx.NodeProto, tensors: Mapping[str, onnx.TensorProto]) ->
         return
     stem = node.input[1].removesuffix("_quantized")
     yield from (name for end in ("_scale", "_zero_point") if (name := stem + end) in tensors)
-
-
-def _bits(tensor: onnx.TensorProto) -> int:
-    width: int = _BITS.get(tensor.data_type, 8)
-    size: int = math.prod(tensor.dims)
-    return size * width
 
 
 def _kept(

@@ -1,0 +1,1 @@
+"""Files for onnxruntime: made by optimum and onnxruntime, run by onnxruntime."""
