@@ -26,7 +26,7 @@ setup: $(VENV)/.made ## Make .venv, with ckpt2hf and everything its development 
 
 setup-5x: $(VENV_5X)/.made ## Make .venv-5x, where transformers 5.x reads what ckpt2hf wrote
 
-browser: ## Install Chromium for the tests of the batch page, with apt
+browser: ## Install Chromium for the tests of the pages, with apt
 	@if ! command -v chromium >/dev/null || ! command -v chromedriver >/dev/null; then \
 	  apt-get update -qq && DEBIAN_FRONTEND=noninteractive \
 	    apt-get install -qq --yes --no-install-recommends chromium chromium-driver fonts-dejavu-core; \

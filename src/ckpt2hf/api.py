@@ -39,6 +39,7 @@ from ckpt2hf.run import (
     require_forms,
     speaker,
     write_card,
+    write_page,
 )
 from ckpt2hf.stages import Command, Gates
 from ckpt2hf.tensors import DType
@@ -98,4 +99,5 @@ __all__ = [
     "require_forms",
     "speaker",
     "write_card",
+    "write_page",
 ]

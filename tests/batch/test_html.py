@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import json
-import os
 import re
-import shutil
 import time
 from collections import Counter
 from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import quote, unquote, urlsplit
 
 import pytest
-from selenium import webdriver
 from selenium.common.exceptions import NoAlertPresentException
-from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 
+from browser import chromium, complaints, requests
 from ckpt2hf.report import BatchReport, JobReport, Status
 from ckpt2hf.report.html import render
 from ckpt2hf.report.html.columns import COLUMNS
@@ -28,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
+    from selenium import webdriver
     from selenium.webdriver.remote.webelement import WebElement
 
 pytestmark = pytest.mark.browser
@@ -129,33 +126,18 @@ class Page:
 
     def complaints(self) -> list[str]:
         """Errors of the script, and violations of the page's policy."""
-        return [entry["message"] for entry in self.driver.get_log("browser")]
+        return complaints(self.driver)
 
     def requests(self) -> set[str]:
         """Every address that was asked for."""
-        told = (json.loads(entry["message"])["message"] for entry in self.driver.get_log("performance"))
-        return {
-            each["params"]["request"]["url"].partition("#")[0]
-            for each in told
-            if each["method"] == "Network.requestWillBeSent"
-        }
+        return requests(self.driver)
 
 
 @pytest.fixture(scope="module")
 def driver() -> Iterator[webdriver.Chrome]:
     """One browser for all tests."""
-    chromium = os.environ.get("CKPT2HF_CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
-    service = shutil.which("chromedriver")
-    if not (chromium and service):
-        pytest.fail("Chromium and its driver are needed: on Debian, apt-get install chromium chromium-driver")
-    options = webdriver.ChromeOptions()
-    options.binary_location = chromium
-    for word in ("headless=new", "no-sandbox", "disable-gpu", "disable-dev-shm-usage", "window-size=1280,900"):
-        options.add_argument(f"--{word}")
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-    browser = webdriver.Chrome(options=options, service=Service(service))
-    yield browser
-    browser.quit()
+    with chromium() as browser:
+        yield browser
 
 
 @pytest.fixture(scope="module")

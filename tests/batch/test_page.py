@@ -118,7 +118,7 @@ def test_every_part_of_a_reason_is_there_without_javascript() -> None:
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_text_can_be_read_on_its_background(scheme: str) -> None:
-    sheet = (resources.files("ckpt2hf.report.html") / "page.css").read_text(encoding="utf-8")
+    sheet = (resources.files("ckpt2hf.report.html") / "shared.css").read_text(encoding="utf-8")
     light, dark = re.findall(r":root \{(.*?)\}", sheet, re.DOTALL)[:2]
     colours = dict(re.findall(r"--(\w+): (#\w{6});", light if scheme == "light" else dark))
     assert len(colours) >= 11

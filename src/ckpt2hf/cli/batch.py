@@ -211,30 +211,6 @@ def batch(
         raise typer.Exit(1)
 
 
-def report(
-    directory: Annotated[
-        Path,
-        typer.Argument(metavar="DIR", help="The output of a batch.", show_default=False, parser=o.path_or_url),
-    ],
-    *,
-    as_json: o.Json = False,
-    quiet: o.Quiet = False,
-) -> None:
-    """Report on a batch from its journals: while it runs, or on all the parts of one that was split."""
-    from ckpt2hf.batch import Part, collected, state_of, write_report
-    from ckpt2hf.cli.show_batch import show_batch
-    from ckpt2hf.report import Status
-
-    found = collected(directory)
-    page = write_report(found, state_of(directory), Part())
-    if as_json:
-        show_json(found.as_json())
-    else:
-        show_batch(found, page, quiet=quiet)
-    if any(job.status is not Status.PROVED for job in found.jobs):
-        raise typer.Exit(1)
-
-
 def _show_plan(found: Gathered, out: Path, part: Part, *, as_json: bool) -> None:
     """What would be done. Exits with 1 when not all of it could be."""
     from ckpt2hf.batch import means, planned

@@ -10,13 +10,14 @@ import typer
 from ckpt2hf import __version__
 from ckpt2hf.cli import backwards
 from ckpt2hf.cli import options as o
-from ckpt2hf.cli.batch import batch, report
+from ckpt2hf.cli.batch import batch
 from ckpt2hf.cli.console import OUT, show_json
 from ckpt2hf.cli.convert import convert
 from ckpt2hf.cli.dialects import dialects_app
 from ckpt2hf.cli.directories import card, verify
 from ckpt2hf.cli.forms import export, quantize
 from ckpt2hf.cli.look import evaluate, generate
+from ckpt2hf.cli.report import report
 from ckpt2hf.cli.tokenizer_options import TokenizerWords, with_tokenizer
 from ckpt2hf.errors import UsageError
 

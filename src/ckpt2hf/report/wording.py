@@ -25,6 +25,19 @@ EXACTNESS = {
     "rounded": "every weight rounded to {dtype}, as asked",
 }
 """What each degree of exactness means, for people."""
+_BYTES = "The written weights, led back through the conversion, are those of the checkpoint"
+_LOGITS = "the class computes the logits of a second, independent implementation of the trained model"
+_FOLLOWS = (
+    "That the class computes the same function follows from the facts below, if they are right; it was not measured"
+)
+_FORM = "Names, shapes, number types and settings are as planned"
+_NEITHER = "Neither the weights nor the logits were compared with the checkpoint"
+LEVELS = {
+    "logits": ("It was proved to compute the same function", f"{_BYTES}, and {_LOGITS}."),
+    "bytes": ("Its weights were proved, its logits were not compared", f"{_BYTES}. {_FOLLOWS}."),
+    "structure": ("Only its form was checked", f"{_FORM}. {_NEITHER}."),
+}
+"""What each level of verification shows: in a line, and in sentences."""
 
 
 def size(nbytes: float) -> str:

@@ -9,6 +9,7 @@ from ckpt2hf.run.evaluate import Evaluated, Evaluation, evaluate
 from ckpt2hf.run.forms import make_forms
 from ckpt2hf.run.forms_request import Form, FormsRequest, require_forms
 from ckpt2hf.run.generate import Speaker, Speech, Spoken, speaker
+from ckpt2hf.run.model_page import write_page
 from ckpt2hf.run.needs import Needs, needs, too_large
 from ckpt2hf.run.prove import look, prove
 from ckpt2hf.run.request import Progress, Request, Silence, Writing
@@ -49,4 +50,5 @@ __all__ = [
     "speaker",
     "too_large",
     "write_card",
+    "write_page",
 ]

@@ -79,7 +79,7 @@ def sums_of(directory: Path) -> dict[str, str] | None:
     if sums is not None and sums.get(REPORT) != sha256_of(directory / REPORT):
         raise VerificationError(
             f"{REPORT} is not the file that {SUMS} names",
-            details=["a card would tell what the conversion did not"],
+            details=["what is made of it would tell what the conversion did not"],
             where=str(directory),
             remedies=["ckpt2hf convert   makes the directory again", "restore the file"],
         )

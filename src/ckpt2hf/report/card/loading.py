@@ -8,6 +8,8 @@ from ckpt2hf.report.card.markdown import one_line
 from ckpt2hf.targets import TARGETS
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from ckpt2hf.report.report import Report
 
 _NEW, _PROMPT = 20, 3
@@ -16,16 +18,24 @@ _NEW, _PROMPT = 20, 3
 
 def loading(report: Report) -> str:
     """The section: a block of Python, and what it needs."""
-    lines = [*_head(report), "", *_use(report)]
-    parts = ["## How to use it\n", "```python", *lines, "```\n"]
+    notes = [f"{note}\n" for note in loading_notes(report)]
+    return "\n".join(["## How to use it\n", "```python", *loading_code(report), "```\n", *notes])
+
+
+def loading_code(report: Report) -> list[str]:
+    """The lines of Python."""
+    return [*_head(report), "", *_use(report)]
+
+
+def loading_notes(report: Report) -> Iterator[str]:
+    """What the code needs besides."""
     if needs := _needs(report):
-        parts.append(f"The class needs transformers {needs} or later.\n")
+        yield f"The class needs transformers {needs} or later."
     if not report.tokenizer:
-        parts.append(
+        yield (
             "There is no tokenizer here. Token ids come from the one that the model was trained with, and must be "
-            f"smaller than {report.spec['vocab']}.\n"
+            f"smaller than {report.spec['vocab']}."
         )
-    return "\n".join(parts)
 
 
 def _head(report: Report) -> list[str]:

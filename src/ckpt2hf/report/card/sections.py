@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from ckpt2hf.ir import written
 from ckpt2hf.report.card.markdown import bullets, code, prose, table
 from ckpt2hf.report.card.tokenizer import checks_table
-from ckpt2hf.report.wording import EXACTNESS, counted, parameters, reasons_left_out, size
+from ckpt2hf.report.wording import EXACTNESS, LEVELS, counted, parameters, reasons_left_out, size
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -20,22 +20,12 @@ if TYPE_CHECKING:
 
 _FILES = 20
 """Source files that are named; a distributed checkpoint has thousands."""
-_PROOF = {
-    "logits": "**It was proved to compute the same function.** The written weights, led back through the conversion, "
-    "are those of the checkpoint, and the class computes the logits of a second, independent implementation of "
-    "the trained model.",
-    "bytes": "**Its weights were proved, its logits were not compared.** The written weights, led back through the "
-    "conversion, are those of the checkpoint. That the class computes the same function follows from the facts below, "
-    "if they are right; it was not measured.",
-    "structure": "**Only its form was checked.** Names, shapes, number types and settings are as planned. Neither the "
-    "weights nor the logits were compared with the checkpoint.",
-}
-"""What each level of verification shows."""
 
 
 def proof(report: Report) -> str:
     """What was proved, in a paragraph."""
-    return _PROOF[report.verdict.level] + "\n"
+    head, meaning = LEVELS[report.verdict.level]
+    return f"**{head}.** {meaning}\n"
 
 
 def at_a_glance(report: Report) -> str:

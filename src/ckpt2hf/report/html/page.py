@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import functools
-from importlib import resources
 from string import Template
 from typing import TYPE_CHECKING
 
 from ckpt2hf.report.batch import Status
 from ckpt2hf.report.html import escaping, rows
 from ckpt2hf.report.html.columns import COLUMNS, MARKS, ranks
+from ckpt2hf.report.html.frame import framed, part
 from ckpt2hf.report.reasons import grouped, ways
 from ckpt2hf.report.wording import counted, duration, moment, size
 
@@ -37,13 +37,7 @@ def render(report: BatchReport) -> str:
         "groups": {g.id: [place[job.name] for job in g.jobs] for g in groups},
         "ways": {remedy: ways(remedy) for remedy in remedies},
     }
-    style, script = _style(), _file("page.js")
-    return Template(_file("page.html")).substitute(
-        policy=f"default-src 'none'; img-src data:; style-src {escaping.digest(style)}; "
-        f"script-src {escaping.digest(script)}; base-uri 'none'; form-action 'none'",
-        style=style,
-        script=script,
-        title=escaping.text(f"{_headline(report)} · {report.output}"),
+    body = Template(part("page.html")).substitute(
         output=escaping.name(report.output),
         mark=MARKS[_worst(report)],
         worst=_worst(report).value,
@@ -67,18 +61,14 @@ def render(report: BatchReport) -> str:
         report=escaping.data(report.as_json()),
         shown=escaping.data(shown),
     )
-
-
-@functools.cache
-def _file(name: str) -> str:
-    return (resources.files(__package__) / name).read_text(encoding="utf-8")
+    return framed(f"{_headline(report)} · {report.output}", body, _style(), part("page.js"))
 
 
 @functools.cache
 def _style() -> str:
     """The style sheet, with the widths of the columns and their names for narrow screens."""
     labels = "\n".join(f'  .c-{c.key}:not(:empty)::before {{ content: "{c.title.lower()} "; }}' for c in COLUMNS[1:])
-    return Template(_file("page.css")).substitute(tracks=" ".join(c.width for c in COLUMNS), labels=labels)
+    return Template(part("page.css")).substitute(tracks=" ".join(c.width for c in COLUMNS), labels=labels)
 
 
 def _count(report: BatchReport, status: Status) -> int:
