@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from ckpt2hf.errors import UsageError
 from ckpt2hf.remote import is_remote
 from ckpt2hf.run.stage_tokens import Calibration
-from ckpt2hf.stages import ONNX, Gates, Size, preflight, require_room, stages_named
+from ckpt2hf.stages import Gates, Size, bases_of, preflight, require_room, stages_named
 from ckpt2hf.verify import LIBRARIES
 from ckpt2hf.verify.effort import last, windows_at_once
 
@@ -56,7 +56,7 @@ class FormsRequest:
     @property
     def needed(self) -> tuple[Stage, ...]:
         """The same, and what all of it is made from."""
-        return self.stages if ONNX in self.stages else (ONNX, *self.stages)
+        return (*bases_of(self.stages), *self.stages)
 
     @property
     def sample(self) -> Calibration:
