@@ -129,6 +129,7 @@ class FormJobs:
             window=shown.window,
             at_once=shown.at_once,
             preset=self.asked.preset or preset_here(),
+            tokenizer=self.asked.tokenizer,
             general=self._general,
         )
 

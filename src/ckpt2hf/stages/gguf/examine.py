@@ -15,6 +15,7 @@ from ckpt2hf.stages.gguf.vocabulary_parity import tokenizer_checks
 from ckpt2hf.stages.gguf.weights import use_of
 from ckpt2hf.stages.price import Price
 from ckpt2hf.verify import Check
+from ckpt2hf.verify.directory_tokenizer import directory_tokenizer
 
 if TYPE_CHECKING:
     from ckpt2hf.stages.job import Job, Use
@@ -43,7 +44,7 @@ def examine(job: Job, stage: Stage) -> tuple[tuple[Check, ...], Price | None, Us
     numbers = "numbers" if apart.finite else "not all numbers"
     checks = [
         Check("finite logits", passed=apart.finite, summary=f"logits of {apart.count} positions are {numbers}"),
-        *tokenizer_checks(files[0], Path(job.directory)),
+        *_tokenizer(job, files[0]),
     ]
     if stage.exact:
         checks.append(_near(job, worst, widest, apart.count))
@@ -60,6 +61,15 @@ def examine(job: Job, stage: Stage) -> tuple[tuple[Check, ...], Price | None, Us
         logit_error=apart.logit_error,
     )
     return tuple(checks), price, use_of(files, stage)
+
+
+def _tokenizer(job: Job, file: Path) -> tuple[Check, ...]:
+    """Whether llama.cpp reads text as the directory's tokenizer does, where the file has one."""
+    tokenizer = directory_tokenizer(Path(job.directory)) if job.tokenizer else None
+    if tokenizer is None:
+        return ()
+    own = {"the text it is measured on": tokenizer.decode(np.load(job.tokens)[0].tolist())} if job.real else {}
+    return tokenizer_checks(file, Path(job.directory), own)
 
 
 def _near(job: Job, worst: float, spread: float, positions: int) -> Check:

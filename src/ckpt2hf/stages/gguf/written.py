@@ -22,7 +22,7 @@ _NO_TOKENIZER = "there is no tokenizer in the file: llama.cpp takes and gives id
 def make(job: Job, stage: Stage, _work: Path) -> Written:
     """Write the file."""
     plan = plan_gguf(Path(job.directory))
-    vocabulary = vocabulary_of(Path(job.directory), plan.spec.vocab)
+    vocabulary = vocabulary_of(Path(job.directory), plan.spec.vocab) if job.tokenizer else None
     kind: str = stage.settings["kind"]
     if vocabulary is None:
         write(plan, Path(job.out), kind, job.general, lambda writer: write_none(writer, plan.spec.vocab))
