@@ -23,8 +23,8 @@ _NEVER = f"{letters()[0xC0]} {letters()[0xC0]}"
 """A merge that no text has. llama.cpp needs one at least, and an empty list is not written."""
 _RARE = "\x7f" + "".join(map(chr, (*range(1, 9), *range(14, 32)))) + "`^~|\\@#$%&*_{}[]<>+=/"
 """Characters that text has the least of, in the order in which one is taken to end it where nothing else can."""
-UNICODE = "characters that Unicode knows only from version 15.1 or later can be split in another way by llama.cpp"
-"""The tokenizers library has Unicode's tables of version 15.0, llama.cpp those of 17.0; see docs/gguf-tokenizers.md."""
+UNICODE = "characters that came with Unicode 16.0 or later can be split in another way by llama.cpp"
+"""The library's regexes know Unicode 15.1, llama.cpp's tables 16.0; a test goes through every character."""
 
 
 def fits(source: Source) -> bool:
