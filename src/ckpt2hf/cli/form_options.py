@@ -25,6 +25,13 @@ class PresetName(enum.StrEnum):
     ARM64 = "arm64"
 
 
+class TokenizerName(enum.StrEnum):
+    """What tokenizer a GGUF file can have."""
+
+    AUTO = "auto"
+    NONE = "none"
+
+
 class _Given:
     """What the options take. The texts are the help of the command line."""
 
@@ -88,6 +95,15 @@ class _Given:
             show_default=False,
         ),
     ]
+    gguf_tokenizer: Annotated[
+        TokenizerName | None,
+        typer.Option(
+            "--gguf-tokenizer",
+            metavar="auto|none",
+            help="What tokenizer GGUF files get: the directory's, or none, so that they take and give ids only.",
+            show_default=False,
+        ),
+    ]
     keep_rejected: Annotated[bool, typer.Option("--keep-rejected", help="Keep a rejected form in DIR.rejected.")] = (
         False
     )
@@ -132,6 +148,7 @@ class FormWords:
             max_tokens=given["max_tokens"],
             preset=given["cpu"].value if given["cpu"] else None,
             gates=Gates(**{gate: given[gate] for gate in ("max_kl", "min_top1", "max_ppl_ratio")}),
+            tokenizer=given["gguf_tokenizer"] is not TokenizerName.NONE,
             keep_rejected=given["keep_rejected"],
             log=given["log"],
         )

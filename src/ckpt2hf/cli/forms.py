@@ -19,14 +19,16 @@ if TYPE_CHECKING:
 def export(
     directory: Directory,
     *,
-    to: Annotated[str, typer.Option("--to", metavar="FORM,...", help="onnx, onnx-fp16.")] = "onnx",
+    to: Annotated[
+        str, typer.Option("--to", metavar="FORM,...", help="onnx, onnx-fp16, gguf-f32, gguf-f16, gguf-bf16.")
+    ] = "onnx",
     words: FormWords,
     as_json: o.Json = False,
     quiet: o.Quiet = False,
 ) -> None:
-    """Add ONNX files to a converted directory, each proved or measured first.
+    """Add ONNX and GGUF files to a converted directory, each proved or measured first.
 
-    float32 has to give PyTorch's logits, also with past key values and in batches with padding, and its greedy text.
+    float32 has to give PyTorch's logits; what it costs to have less is measured on the same tokens.
     """
     from ckpt2hf.api import Command
 
@@ -40,16 +42,20 @@ def quantize(
     to: Annotated[
         str,
         typer.Option(
-            "--to", metavar="FORM,...", help="onnx-q8, onnx-int8, onnx-uint8, onnx-q4, onnx-q4f16.", show_default=False
+            "--to",
+            metavar="FORM,...",
+            help="onnx-q8, onnx-int8, onnx-uint8, onnx-q4, onnx-q4f16, gguf-q8_0, gguf-q6_k, gguf-q5_k_m, gguf-q4_k_m, "
+            "gguf-q4_0.",
+            show_default=False,
         ),
     ],
     words: FormWords,
     as_json: o.Json = False,
     quiet: o.Quiet = False,
 ) -> None:
-    """Add int8 and int4 ONNX files to a converted directory, each with its measured price.
+    """Add quantized ONNX and GGUF files to a converted directory, each with its measured price.
 
-    They are made from the float32 ONNX file, which is exported and proved first where it is not there.
+    They are made from the float32 file of their kind, which is exported and proved first where it is not there.
     """
     from ckpt2hf.api import Command
 

@@ -8,6 +8,7 @@ from rich.text import Text
 
 from ckpt2hf.cli.console import ERR, OUT, rows
 from ckpt2hf.report.wording import duration, size
+from ckpt2hf.stages import BY_ID
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -38,7 +39,7 @@ def show_forms(forms: Sequence[Form], directory: Path, *, quiet: bool) -> None:
 def _cells(form: Form) -> tuple[str, ...]:
     report, price = form.report, form.report.price
     begin = (report.id, size(sum(file.bytes for file in report.files)), f"{report.bits_per_weight:.2f}")
-    end = "rejected" if form.problems else "proved" if price is None else "added"
+    end = "rejected" if form.problems else "proved" if BY_ID[report.id].exact else "added"
     if price is None:
         return (*begin, "-", "-", "-", "-", "-", end)
     ratio = "-" if price.ppl_ratio is None else f"{price.ppl_ratio:.4f}"

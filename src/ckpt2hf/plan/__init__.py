@@ -2,7 +2,7 @@
 
 from ckpt2hf.plan.back_planner import make_back_plan
 from ckpt2hf.plan.directory import Understood, open_directory, understood
-from ckpt2hf.plan.gguf import GgufPlan, plan_gguf
+from ckpt2hf.plan.gguf import GgufPlan, as_gguf, plan_gguf
 from ckpt2hf.plan.plan import BackPlan, Plan, PlanOptions, Way
 from ckpt2hf.plan.planner import make_plan
 
@@ -13,6 +13,7 @@ __all__ = [
     "PlanOptions",
     "Understood",
     "Way",
+    "as_gguf",
     "make_back_plan",
     "make_plan",
     "open_directory",

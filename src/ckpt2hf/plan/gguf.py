@@ -48,31 +48,29 @@ class GgufPlan:
 
 
 def plan_gguf(directory: Path) -> GgufPlan:
-    """The whole way, on metadata and vectors.
+    """The whole way of a directory, on metadata and vectors.
 
     Raises UnsupportedError for what llama.cpp cannot compute, and everything that reading a directory does.
     """
     checkpoint, _ = open_directory(directory, "ckpt2hf convert   makes one of a checkpoint")
     model = understood(checkpoint, {})
-    architecture = next((each for each in ARCHITECTURES if model.target.hf_class in each.hf_classes), None)
+    return as_gguf(model.target.hf_class, model.spec, model.slots, str(directory))
+
+
+def as_gguf(hf_class: str, spec: ModelSpec, slots: Mapping[str, Mosaic], where: str) -> GgufPlan:
+    """A model of a class for llama.cpp. Raises UnsupportedError."""
+    architecture = next((each for each in ARCHITECTURES if hf_class in each.hf_classes), None)
     if architecture is None:
         known = ", ".join(sorted(name for each in ARCHITECTURES for name in each.hf_classes))
         raise UnsupportedError(
-            f"no GGUF is written of {model.target.hf_class}",
+            f"no GGUF is written of {hf_class}",
             details=[f"of these it is: {known}"],
-            where=str(directory),
+            where=where,
             remedies=[_NO_ARCHITECTURE],
         )
-    made = rewritten(
-        architecture,
-        model.spec,
-        model.slots,
-        (*REWRITES, *APPROXIMATE),
-        (),
-        where=str(directory),
-        remedy=_NO_ARCHITECTURE,
-    )
-    spec, slots = (made[-1].spec, made[-1].slots) if made else (model.spec, model.slots)
+    rewrites = (*REWRITES, *APPROXIMATE)
+    made = rewritten(architecture, spec, slots, rewrites, (), where=where, remedy=_NO_ARCHITECTURE)
+    spec, slots = (made[-1].spec, made[-1].slots) if made else (spec, slots)
     tensors: dict[str, Readable] = dict(to_names(link(architecture.naming, spec), slots))
     return GgufPlan(
         architecture=architecture,

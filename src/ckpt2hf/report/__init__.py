@@ -16,6 +16,7 @@ from ckpt2hf.report.build import (
 from ckpt2hf.report.build_stage import stage_report
 from ckpt2hf.report.card import CardWords, model_card
 from ckpt2hf.report.evidence import evidence_lines, evidence_report
+from ckpt2hf.report.modelfile import MODELFILE, modelfile
 from ckpt2hf.report.read import read_report
 from ckpt2hf.report.report import Report, VerdictReport, plain_tree
 from ckpt2hf.report.stages import StageReport, TokensReport
@@ -23,6 +24,7 @@ from ckpt2hf.report.stages import StageReport, TokensReport
 __all__ = [
     "BACK_SCHEMA",
     "BATCH_SCHEMA",
+    "MODELFILE",
     "BackOutcome",
     "BackReport",
     "BatchReport",
@@ -44,6 +46,7 @@ __all__ = [
     "evidence_report",
     "fact_reports",
     "model_card",
+    "modelfile",
     "plain_tree",
     "read_report",
     "rewrite_reports",

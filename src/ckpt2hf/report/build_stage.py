@@ -20,12 +20,11 @@ def stage_report(
     stage: Stage, made: Made, tokens: TokensReport, folder: Path, made_from: str, notes: Iterable[str]
 ) -> StageReport:
     """The report of a form whose files are in this folder."""
-    below = stage.path.removesuffix(stage.file)
     return StageReport(
         id=stage.id,
         title=stage.title,
         made_from=made_from,
-        files=tuple(FileReport(f"{below}{name}", (folder / name).stat().st_size) for name in made.files),
+        files=tuple(FileReport(f"{stage.family}/{name}", (folder / name).stat().st_size) for name in made.files),
         settings=dict(made.settings),
         versions={"ckpt2hf": __version__, **made.versions},
         tokens=tokens,
@@ -34,5 +33,5 @@ def stage_report(
         bits_per_weight=made.use.bits_per_weight,
         matrix_bits=made.use.matrix_bits,
         kept=tuple(KeptReport(name, why) for name, why in made.use.kept),
-        notes=(*stage.notes, *notes),
+        notes=(*stage.notes, *made.notes, *notes),
     )

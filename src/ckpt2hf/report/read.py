@@ -12,7 +12,7 @@ from ckpt2hf.errors import NotFoundError, UsageError
 from ckpt2hf.ir import FIELDS, parse_field, plain
 from ckpt2hf.report.report import SCHEMA, Report
 from ckpt2hf.report.stages import KINDS
-from ckpt2hf.stages import STAGES
+from ckpt2hf.stages import BY_ID
 from ckpt2hf.tensors import DType
 from ckpt2hf.verify import Level
 
@@ -72,9 +72,8 @@ def _senseless(report: Report) -> Iterator[str]:
 
 def _strange_forms(report: Report) -> Iterator[str]:
     """Forms of the model that no stage makes."""
-    stages = {stage.id: stage for stage in STAGES}
     for number, form in enumerate(report.stages):
-        if form.id not in stages or not form.files or form.files[0].name != stages[form.id].path:
+        if form.id not in BY_ID or not form.files or not BY_ID[form.id].is_path(form.files[0].name):
             yield f"stages.{number}: no form that this version makes"
         if form.tokens.kind not in KINDS:
             yield f"stages.{number}.tokens.kind: {form.tokens.kind!r} is none of {', '.join(KINDS)}"

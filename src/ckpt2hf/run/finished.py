@@ -7,17 +7,18 @@ from typing import TYPE_CHECKING
 
 from ckpt2hf.errors import UsageError, VerificationError
 from ckpt2hf.output import SUMS, alone_in, explained, fill_from, sums_text, write_json
-from ckpt2hf.report import model_card, read_report
+from ckpt2hf.report import MODELFILE, model_card, modelfile, read_report
 from ckpt2hf.run.card import said_in, sums_of
 from ckpt2hf.run.convert import CARD, REPORT
 from ckpt2hf.sources import sha256_of
-from ckpt2hf.stages import ONNX, STAGES
+from ckpt2hf.stages import STAGES
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
     from ckpt2hf.report import CardWords, Report, StageReport
+    from ckpt2hf.stages import Stage
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,12 +32,12 @@ class Finished:
     digest: str
     """Of its report."""
 
-    def float32(self) -> Path | None:
-        """The float32 file of an earlier run, if it is still the one that was proved."""
-        before = next((each for each in self.report.stages if each.id == ONNX.id), None)
+    def made(self, stage: Stage) -> Path | None:
+        """The file of an earlier run, if it is still the one that was proved; the first of its parts."""
+        before = next((each for each in self.report.stages if each.id == stage.id), None)
         if before is None or not all(self._unchanged(file.name) for file in before.files):
             return None
-        return (self.place / ONNX.path).resolve()
+        return (self.place / before.files[0].name).resolve()
 
     def _unchanged(self, name: str) -> bool:
         path = self.place / name
@@ -77,16 +78,20 @@ def add(found: Finished, added: Sequence[StageReport], partial: Path, work: Path
             raise UsageError(
                 "the directory has changed since the work began", where=str(found.place), remedies=["run it again"]
             )
-        fill_from(found.place, partial, {*old, *files, REPORT, CARD, SUMS})
+        fill_from(found.place, partial, {*old, *files, REPORT, CARD, MODELFILE, SUMS})
     with explained(partial):
         for name in files:
             (partial / name).parent.mkdir(exist_ok=True)
             (work / name).replace(partial / name)
         (partial / CARD).write_text(model_card(report, found.words), encoding="utf-8")
+        for_ollama = modelfile(report, report.stages)
+        if for_ollama is not None:
+            (partial / MODELFILE).write_text(for_ollama, encoding="utf-8")
     write_json(partial / REPORT, report.lasting())
     if found.sums is None:
         return
-    kept = {name: digest for name, digest in found.sums.items() if name not in old}
-    text = sums_text({**kept, **{name: sha256_of(partial / name) for name in (REPORT, CARD, *files)}})
+    kept = {name: digest for name, digest in found.sums.items() if name not in {*old, MODELFILE}}
+    new_files = (REPORT, CARD, *files, *((MODELFILE,) if for_ollama is not None else ()))
+    text = sums_text({**kept, **{name: sha256_of(partial / name) for name in new_files}})
     with explained(partial / SUMS):
         (partial / SUMS).write_text(text, encoding="utf-8")

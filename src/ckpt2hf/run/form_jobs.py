@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import glob
 import os
 import shutil
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from math import prod
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -13,15 +15,17 @@ from ckpt2hf import limits
 from ckpt2hf.output import explained
 from ckpt2hf.report import stage_report
 from ckpt2hf.run.forms_request import Form, shown_to
-from ckpt2hf.stages import ONNX, Apart, Job, preset_here, side_by_side
+from ckpt2hf.stages import BY_ID, Apart, Job, preset_here, side_by_side
+from ckpt2hf.stages.gguf.naming import VERSION, base_name, size_label
 from ckpt2hf.threads import in_threads
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     from ckpt2hf.ir import ModelSpec
     from ckpt2hf.report import StageReport
+    from ckpt2hf.run.finished import Finished
     from ckpt2hf.run.forms_request import FormsRequest
     from ckpt2hf.run.request import Progress
     from ckpt2hf.run.stage_tokens import StageTokens
@@ -35,8 +39,8 @@ class FormJobs:
     """One call: what it was asked, and what it works on."""
 
     asked: FormsRequest
-    place: Path
-    """The model's directory, without links."""
+    found: Finished
+    """The model's directory."""
     spec: ModelSpec
     size: Size
     tokens: StageTokens
@@ -45,36 +49,58 @@ class FormJobs:
     """Where files are made."""
     told: Progress
 
-    def make(self, base: Path | None) -> list[Form]:
-        """Every form that was asked for, and float32 where that is wrong: nothing is made from it then.
+    def make(self, bases: Mapping[str, Path]) -> list[Form]:
+        """Every form that was asked for, and what one is made from where that is wrong: nothing is made from it then.
 
-        `base` is a float32 file that is proved already, if there is one. Raises VerificationError, OutputError.
+        `bases` are files by their stage that others are made from and that are proved already. Raises
+        VerificationError, OutputError.
         """
         np.save(self._ids, self.tokens.ids)
         with explained(self.log):
             self.log.write_bytes(b"")
-        stages = self.asked.stages
-        forms: list[Form] = []
-        if base is None:
-            forms = self._made((ONNX,), None)
-            base = self.work / ONNX.path
-            if forms[0].problems:
-                return forms
-        others = [stage for stage in stages if stage is not ONNX]
-        return [*(forms if ONNX in stages else ()), *self._made(others, base)]
+        asked = self.asked.stages
+        first = [stage for stage in self.asked.needed if stage.base is None and stage.id not in bases]
+        forms = self._made(first, {})
+        sound = {form.report.id for form in forms if not form.problems}
+        files = {**bases} | {stage.id: self._begun(stage) for stage in first if stage.id in sound}
+        second = [stage for stage in asked if stage.base in files]
+        names = {stage.id for stage in asked}
+        wanted = [form for form in forms if form.report.id in names or form.problems]
+        made = [*wanted, *self._made(second, files)]
+        order = list(BY_ID)
+        return sorted(made, key=lambda form: order.index(form.report.id))
+
+    def _out(self, stage: Stage) -> Path:
+        """Where a stage is told to write."""
+        return self.work / stage.path(self._name)
+
+    def _begun(self, stage: Stage) -> Path:
+        """What a stage wrote there, or the first of its parts."""
+        out = self._out(stage)
+        return out if out.exists() else min(out.parent.glob(f"{glob.escape(out.stem)}-*"))
+
+    @property
+    def _name(self) -> str:
+        """The model's, in the names of files that have one."""
+        weights = sum(prod(tensor.shape) for tensor in self.found.report.tensors)
+        return f"{base_name(self._title)}-{size_label(weights)}-{VERSION}"
+
+    @property
+    def _title(self) -> str:
+        return self.found.words.model_name or self.found.place.name
 
     @property
     def _ids(self) -> Path:
         return self.work / "tokens.npy"
 
-    def _made(self, stages: Sequence[Stage], base: Path | None) -> list[Form]:
+    def _made(self, stages: Sequence[Stage], bases: Mapping[str, Path]) -> list[Form]:
         """Forms that need nothing of each other, in the order of the stages."""
         if not stages:
             return []
         processors = int(os.environ.get("OMP_NUM_THREADS") or limits.processors())
         count = side_by_side(stages, self.size, limits.processors())
         apart, waiting = Apart(self.log), [stage.id for stage in stages]
-        verb = "measure" if base else "prove"
+        verb = "measure" if bases else "prove"
 
         def told() -> None:
             # Those that have not begun yet are named, too: which of them that is nobody needs to know.
@@ -86,23 +112,25 @@ class FormJobs:
                 told()
 
         told()
-        jobs = [self._job(stage, base, apart, max(processors // count, 1)) for stage in stages]
+        jobs = [self._job(stage, bases, apart, max(processors // count, 1)) for stage in stages]
         made = in_threads(jobs, count, done, stop=apart.stop)
-        return [self._judged(stage, each, base) for stage, each in zip(stages, made, strict=True)]
+        return [self._judged(stage, each) for stage, each in zip(stages, made, strict=True)]
 
-    def _job(self, stage: Stage, base: Path | None, apart: Apart, threads: int) -> Callable[[], Made]:
-        out, own = self.work / stage.path, self.work / f"{stage.id}.job"
+    def _job(self, stage: Stage, bases: Mapping[str, Path], apart: Apart, threads: int) -> Callable[[], Made]:
+        out, own = self._out(stage), self.work / f"{stage.id}.job"
         shown = shown_to(self.spec)
         job = Job(
             stage=stage.id,
-            directory=str(self.place),
+            directory=str(self.found.place),
             out=str(out),
-            base=str(base) if base else None,
+            base=str(bases[stage.base]) if stage.base else None,
             tokens=str(self._ids),
             real=self.tokens.real,
             window=shown.window,
             at_once=shown.at_once,
             preset=self.asked.preset or preset_here(),
+            tokenizer=self.asked.tokenizer,
+            general=self._general,
         )
 
         def run() -> Made:
@@ -114,9 +142,21 @@ class FormJobs:
 
         return run
 
-    def _judged(self, stage: Stage, made: Made, base: Path | None) -> Form:
-        folder = (self.work / stage.path).parent
-        made_from = ONNX.path if base else _MADE_FROM
+    @property
+    def _general(self) -> dict[str, Any]:
+        """What is said about the model."""
+        said = {"type": "model", "name": self._title, "basename": base_name(self._title), "version": VERSION}
+        words = self.found.words
+        return {
+            **said,
+            "size_label": size_label(sum(prod(tensor.shape) for tensor in self.found.report.tensors)),
+            **({"license": words.license.id} if words.license else {}),
+            **({"languages": list(words.languages)} if words.languages else {}),
+        }
+
+    def _judged(self, stage: Stage, made: Made) -> Form:
+        folder = self._out(stage).parent
+        made_from = BY_ID[stage.base].path(self._name) if stage.base else _MADE_FROM
         report = stage_report(stage, made, self.tokens.about, folder, made_from, self.tokens.notes)
         problems = [f"{check.name}: {check.summary}" for check in made.checks if not check.passed]
         problems += self.asked.gates.problems(made.price) if made.price else []
@@ -130,7 +170,8 @@ class FormJobs:
 
     def _kept(self, report: StageReport) -> Path:
         """Puts the files of a rejected form beside the directory. Raises OutputError."""
-        aside = self.place.with_name(f"{self.place.name}.rejected")
+        place = self.found.place
+        aside = place.with_name(f"{place.name}.rejected")
         with explained(aside):
             for file in report.files:
                 to = aside / file.name

@@ -15,9 +15,9 @@ from ckpt2hf.ir import ModelSpec, parse_field
 from ckpt2hf.output import locked_partial, new_directory
 from ckpt2hf.run.finished import add, finished
 from ckpt2hf.run.form_jobs import FormJobs
-from ckpt2hf.run.forms_request import require_possible, require_ratio, shown_to, size_of
+from ckpt2hf.run.forms_request import require_gguf, require_possible, require_ratio, shown_to, size_of
 from ckpt2hf.run.request import Silence
-from ckpt2hf.stages import ONNX, require_room
+from ckpt2hf.stages import bases_of, require_room
 from ckpt2hf.verify.language_model import class_of
 
 if TYPE_CHECKING:
@@ -38,6 +38,7 @@ def make_forms(asked: FormsRequest, progress: Progress | None = None) -> tuple[F
     """
     require_possible(asked, class_of(asked.directory))
     require_ratio(asked)
+    require_gguf(asked)
     place = asked.directory.resolve()
     _require_replaceable(place)
     told = progress or Silence()
@@ -46,13 +47,13 @@ def make_forms(asked: FormsRequest, progress: Progress | None = None) -> tuple[F
     spec = ModelSpec(**{name: parse_field(name, value) for name, value in found.report.spec.items()})
     size = size_of(spec, (tensor.shape for tensor in found.report.tensors))
     tokens = asked.sample.tokens(asked.directory, spec.vocab, shown_to(spec).window)
-    base = None if ONNX in asked.stages else found.float32()
-    require_room(asked.stages if base else asked.needed, size)
+    bases = {stage.id: file for stage in bases_of(asked.stages) if (file := found.made(stage))}
+    require_room([stage for stage in asked.needed if stage.id not in bases], size)
     log = asked.log or place.with_name(f"{place.name}.{asked.command.value}.log")
     forms: list[Form] = []
     try:
         with new_directory(place, force=True) as partial, locked_partial(place) as work:
-            forms = FormJobs(asked, place, spec, size, tokens, log, work, told).make(base)
+            forms = FormJobs(asked, found, spec, size, tokens, log, work, told).make(bases)
             told.phase("add to the directory", 0)
             _add(found, forms, partial, work)
     except _NothingToAddError:

@@ -4,23 +4,29 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from math import prod
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
-from ckpt2hf.errors import UsageError
+from ckpt2hf.errors import TokenizerError, UsageError
+from ckpt2hf.output import write_json
+from ckpt2hf.plan import as_gguf, plan_gguf
 from ckpt2hf.remote import is_remote
 from ckpt2hf.run.stage_tokens import Calibration
-from ckpt2hf.stages import ONNX, Gates, Size, preflight, require_room, stages_named
+from ckpt2hf.stages import GGUF, Gates, Size, bases_of, preflight, require_room, stages_named
+from ckpt2hf.stages.gguf.vocabulary import vocabulary_of
+from ckpt2hf.tokenizers import tables
 from ckpt2hf.verify import LIBRARIES
 from ckpt2hf.verify.effort import last, windows_at_once
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from pathlib import Path
 
     from ckpt2hf.ir import ModelSpec
     from ckpt2hf.plan import Plan
     from ckpt2hf.report import StageReport
     from ckpt2hf.stages import Command, Stage
+    from ckpt2hf.tokenizers import Tokenizer
     from ckpt2hf.verify import Level
 
 _WINDOW = 512
@@ -44,6 +50,8 @@ class FormsRequest:
     preset: str | None = None
     """The processor that int8 is for; None for this one."""
     gates: Gates = field(default_factory=Gates)
+    tokenizer: bool = True
+    """Whether GGUF files get the directory's tokenizer; without one, llama.cpp takes and gives ids only."""
     keep_rejected: bool = False
     log: Path | None = None
     """Where to keep what the processes say; None for a file beside the directory."""
@@ -56,7 +64,11 @@ class FormsRequest:
     @property
     def needed(self) -> tuple[Stage, ...]:
         """The same, and what all of it is made from."""
-        return self.stages if ONNX in self.stages else (ONNX, *self.stages)
+        return (*bases_of(self.stages), *self.stages)
+
+    def has(self, family: str) -> bool:
+        """Whether a form of such a family is made."""
+        return any(stage.family == family for stage in self.stages)
 
     @property
     def sample(self) -> Calibration:
@@ -118,16 +130,43 @@ def require_possible(asked: FormsRequest, hf_class: str) -> None:
         raise UsageError("--cpu is about int8, which is not among the forms", remedies=["--to onnx-q8"])
 
 
+def require_gguf(asked: FormsRequest) -> None:
+    """Refuse GGUF files of a directory that llama.cpp cannot express: its model, or its tokenizer.
+
+    Raises UnsupportedError, TokenizerError.
+    """
+    if asked.has(GGUF.family):
+        plan = plan_gguf(asked.directory)
+        if asked.tokenizer:
+            vocabulary_of(asked.directory, plan.spec.vocab)
+
+
 def require_forms(asked: FormsRequest, level: Level, plan: Plan) -> None:
     """Refuse, before a conversion that proves this level begins, forms that could not be made of its result.
 
-    Raises UsageError, NotFoundError, ResourceError.
+    Raises UsageError, NotFoundError, UnsupportedError, TokenizerError, ResourceError.
     """
     require_possible(asked, plan.target.hf_class)
     asked.sample.require(plan.spec.vocab, tokenizer=plan.tokenizer is not None)
     require_ratio(asked)
+    if asked.has(GGUF.family):
+        as_gguf(plan.target.hf_class, plan.final_spec, plan.final_slots, str(plan.checkpoint.path))
+        if asked.tokenizer and plan.tokenizer:
+            _require_vocabulary(plan.tokenizer, plan.final_spec.vocab)
     size = size_of(plan.spec, (tensor.meta.shape for tensor in plan.tensors.values()))
     require_room(asked.needed, size, beside=LIBRARIES[level] + _LEFT)
+
+
+def _require_vocabulary(tokenizer: Tokenizer, rows: int) -> None:
+    """Refuse a tokenizer that llama.cpp cannot express, from the files that will be written. Raises TokenizerError."""
+    with TemporaryDirectory() as folder:
+        for name, table in tables(tokenizer).items():
+            write_json(Path(folder) / name, table)
+        try:
+            vocabulary_of(Path(folder), rows)
+        except TokenizerError as error:
+            error.where = str(tokenizer.source.files[0])
+            raise
 
 
 def require_ratio(asked: FormsRequest) -> None:

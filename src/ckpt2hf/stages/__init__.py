@@ -4,7 +4,7 @@ Importing this imports neither torch nor onnx.
 """
 
 from ckpt2hf.stages.apart import Apart
-from ckpt2hf.stages.catalogue import ONNX, STAGES, stages_named
+from ckpt2hf.stages.catalogue import BY_ID, GGUF, ONNX, STAGES, bases_of, stages_named
 from ckpt2hf.stages.gates import Gates
 from ckpt2hf.stages.job import Job, Made, Use
 from ckpt2hf.stages.memory import Size, require_room, side_by_side
@@ -14,6 +14,8 @@ from ckpt2hf.stages.processor import PRESETS, preset_here
 from ckpt2hf.stages.stage import Command, Stage
 
 __all__ = [
+    "BY_ID",
+    "GGUF",
     "ONNX",
     "PRESETS",
     "STAGES",
@@ -26,6 +28,7 @@ __all__ = [
     "Size",
     "Stage",
     "Use",
+    "bases_of",
     "preflight",
     "preset_here",
     "require_room",

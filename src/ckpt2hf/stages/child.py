@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import os
 import sys
 import threading
@@ -12,36 +13,41 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ckpt2hf import limits
-from ckpt2hf.stages.catalogue import STAGES
+from ckpt2hf.stages.catalogue import BY_ID
 from ckpt2hf.stages.job import Job, Made
 from ckpt2hf.verify import Check
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from ckpt2hf.stages.job import Use
+    from ckpt2hf.stages.job import Use, Written
     from ckpt2hf.stages.stage import Stage
 
 LEAST_SHARE = 0.95
 """Of the weights of matrices that multiply, how many have to have the bits that a form promises."""
-_DISTRIBUTIONS = ("onnx", "onnxruntime", "optimum", "optimum-onnx", "torch", "transformers")
+_DISTRIBUTIONS = {
+    "onnx": ("onnx", "onnxruntime", "optimum", "optimum-onnx", "torch", "transformers"),
+    "gguf": ("gguf", "llama-cpp-python", "torch", "transformers"),
+}
+"""What makes and measures the files of a family."""
 
 
 def main(work: Path) -> None:
     """Do the job in a folder."""
     begun = time.perf_counter()
     job = Job.read(work)
-    stage = next(each for each in STAGES if each.id == job.stage)
+    stage = BY_ID[job.stage]
     out = Path(job.out)
-    settings = import_module(f"ckpt2hf.stages.{stage.family}.{stage.maker}").make(job, stage, work)
+    written: Written = import_module(f"ckpt2hf.stages.{stage.family}.{stage.maker}").make(job, stage, work)
     checks, price, use = import_module(f"ckpt2hf.stages.{stage.family}.examine").examine(job, stage)
     Made(
-        files=tuple(sorted(path.name for path in out.parent.glob(f"{out.name}*"))),
+        files=tuple(sorted(path.name for path in out.parent.glob(f"{glob.escape(out.stem)}*{out.suffix}*"))),
         checks=(*checks, promised(use, stage)),
         price=price,
         use=use,
-        settings=settings,
-        versions=dict(_versions()),
+        settings=written.settings,
+        notes=written.notes,
+        versions=dict(_versions(stage.family)),
         seconds=round(time.perf_counter() - begun, 3),
         peak_memory_bytes=limits.peak_memory(),
     ).write(work)
@@ -53,8 +59,8 @@ def promised(use: Use, stage: Stage) -> Check:
     return Check("bits", passed=use.share >= LEAST_SHARE, summary=said, numbers={"share": use.share})
 
 
-def _versions() -> Iterator[tuple[str, str]]:
-    for name in _DISTRIBUTIONS:
+def _versions(family: str) -> Iterator[tuple[str, str]]:
+    for name in _DISTRIBUTIONS[family]:
         try:
             yield name, version(name)
         except PackageNotFoundError:

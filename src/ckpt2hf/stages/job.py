@@ -38,6 +38,10 @@ class Job:
     """How many of them are shown at a time."""
     preset: str
     """The kind of processor that int8 is for."""
+    tokenizer: bool = True
+    """Whether a file that has a place for it gets the directory's tokenizer."""
+    general: Mapping[str, Any] = field(default_factory=dict)
+    """What is said about the model in a file that has a place for it: its name, license, languages."""
 
     def write(self, folder: Path) -> None:
         """Put it where the process looks for it."""
@@ -63,6 +67,16 @@ class Use:
     """Matrices that have more bits, and why."""
 
 
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What a maker says about the file it has written."""
+
+    settings: Mapping[str, Any]
+    """How."""
+    notes: tuple[str, ...] = ()
+    """What a person should know about it."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Made:
     """What came of it."""
@@ -76,6 +90,8 @@ class Made:
     use: Use
     settings: Mapping[str, Any]
     """How it was made."""
+    notes: tuple[str, ...] = ()
+    """What a person should know about it."""
     versions: Mapping[str, str] = field(default_factory=dict)
     """Of the packages that made it."""
     seconds: float = 0.0
@@ -105,6 +121,7 @@ class Made:
             price=_price(tree["price"]) if tree["price"] else None,
             use=Use(**use),
             settings=tree["settings"],
+            notes=tuple(tree["notes"]),
             versions=tree["versions"],
             seconds=tree["seconds"],
             peak_memory_bytes=tree["peak_memory_bytes"],

@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 
     from ckpt2hf.stages.stage import Stage
 
-REMEDY = "pip install 'ckpt2hf[onnx]'"
-"""What brings the packages of every stage."""
+_COMPUTES = {"onnx": "optimum-onnx exports", "gguf": "llama.cpp computes"}
+"""Who decides what a family can be made of."""
 
 
 def preflight(hf_class: str, stages: Iterable[Stage]) -> list[str]:
@@ -27,9 +27,9 @@ def _problems(hf_class: str, stage: Stage) -> Iterator[str]:
     supported = ", ".join(each.hf_class for each in TARGETS if each.id in stage.targets)
     if target is None or target.id not in stage.targets:
         why = ", which is a class of transformers 5" if target and needs_other(target) else ""
-        yield f"{stage.id} cannot be made of {hf_class}{why}: optimum-onnx exports {supported}"
+        yield f"{stage.id} cannot be made of {hf_class}{why}: {_COMPUTES[stage.family]} {supported}"
     if absent := [name for name in stage.packages if not _installed(name)]:
-        yield f"{stage.id} needs {', '.join(absent)}, not installed here: {REMEDY}"
+        yield f"{stage.id} needs {', '.join(absent)}, not installed here: pip install 'ckpt2hf[{stage.family}]'"
 
 
 def _installed(module: str) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -43,7 +44,9 @@ class Stage:
     maker: str
     """The module of that package whose `make` writes the file."""
     file: str
-    """What it is called, below the folder. Source: huggingface/transformers.js src/utils/dtypes.js."""
+    """What it is called, below the folder; `{name}` stands for the model's name and size."""
+    base: str | None = None
+    """The stage whose file it is made from; None for one that is made from the directory itself."""
     packages: tuple[str, ...]
     """What has to be installed, by the names of modules."""
     targets: tuple[str, ...]
@@ -59,7 +62,17 @@ class Stage:
     notes: tuple[str, ...] = ()
     """What a person should know about its price."""
 
-    @property
-    def path(self) -> str:
-        """The file, from the directory."""
-        return f"{self.family}/{self.file}"
+    def path(self, name: str) -> str:
+        """The file of a model of this name, from the directory."""
+        return f"{self.family}/{self.file.format(name=name)}"
+
+    def is_path(self, path: str) -> bool:
+        """Whether some model's file is there, or the first of its parts."""
+        before, _, after = f"{self.family}/{self.file}".partition("{name}")
+        return bool(re.fullmatch(f"{re.escape(before)}{'[^/]+' if after else ''}{_parted(after)}", path))
+
+
+def _parted(end: str) -> str:
+    """The end of a file's name as a regular expression, with or without the number of its part."""
+    stem, dot, suffix = end.rpartition(".")
+    return f"{re.escape(stem)}(?:-00001-of-[0-9]{{5}})?{re.escape(dot + suffix)}" if dot else ""

@@ -13,6 +13,11 @@ if TYPE_CHECKING:
     from ckpt2hf.report.stages import PriceReport, StageReport
 
 _HEADS = ("file", "what", "size", "bits per weight", "mean KL", "99th percentile", "same top token", "with cache")
+_READERS = {
+    "onnx": "ONNX files for onnxruntime, optimum and Transformers.js",
+    "gguf": "GGUF files for llama.cpp and Ollama",
+}
+_MEASURED = "each measured against float32 before it was added."
 _TOKENS = {
     "drawn": "token ids drawn from the vocabulary, the same every time: text is kinder to most models",
     "ids": "token ids of a file",
@@ -24,9 +29,10 @@ def forms(stages: Sequence[StageReport]) -> str:
     """The section; empty where there are none."""
     if not stages:
         return ""
+    readers = [said for family, said in _READERS.items() if any(each.id.startswith(family) for each in stages)]
     parts = [
         "## Other forms\n",
-        "ONNX files for onnxruntime, optimum and Transformers.js, each measured against float32 before it was added.\n",
+        f"{', and '.join(readers)}, {_MEASURED}\n",
         table(_HEADS, map(_row, stages)),
         bullets(_notes(stages)),
     ]

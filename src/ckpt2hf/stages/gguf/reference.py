@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -27,8 +28,10 @@ def windows(job: Job) -> Iterator[tuple[Array, int]]:
 def reference(job: Job) -> Iterator[tuple[Array, Array, int]]:
     """The windows with PyTorch's logits `[batch, predicted, vocab]`."""
     kept = Path(job.tokens).with_name(_FILE)
-    if not kept.exists():
-        _compute(job, kept)
+    with kept.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # whoever makes another form at the same time waits for it
+        if not kept.exists():
+            _compute(job, kept)
     whole = np.load(kept, mmap_mode="r")
     at = 0
     for ids, last in windows(job):
@@ -38,7 +41,7 @@ def reference(job: Job) -> Iterator[tuple[Array, Array, int]]:
 
 
 def _compute(job: Job, kept: Path) -> None:
-    """Leaves the logits in a file, which appears whole: others may look for it at the same time."""
+    """Leaves the logits in a file, which appears whole."""
     from ckpt2hf.verify.huggingface_model import HuggingFaceModel  # noqa: PLC0415 - imports torch
     from ckpt2hf.verify.language_model import class_of  # noqa: PLC0415
 

