@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ckpt2hf.errors import TokenizerError
-from ckpt2hf.stages.gguf import vocabulary_bytes, vocabulary_pieces
+from ckpt2hf.stages.gguf import vocabulary_bytes, vocabulary_pieces, vocabulary_unigram
 from ckpt2hf.stages.gguf.vocabulary_source import read
 from ckpt2hf.stages.gguf.vocabulary_special import finished
 from ckpt2hf.stages.gguf.vocabulary_table import Vocabulary
@@ -57,7 +57,7 @@ def vocabulary_of(directory: Path, rows: int) -> Vocabulary | None:
             details=[str(error)],
             where=str(directory / TOKENIZER),
             tried=f"{source.model.get('type')} of the tokenizers library",
-            remedies=[NONE, _PIECES if vocabulary_pieces.fits(source) else _BYTES],
+            remedies=[NONE, _PIECES if _marks_spaces(source) else _BYTES],
         ) from error
 
 
@@ -67,9 +67,13 @@ def _drafted(source: Source) -> Draft:
         "byte-level": vocabulary_bytes.byte_level,
         "characters": vocabulary_bytes.characters,
         "pieces": vocabulary_pieces.merged,
-        "unigram": vocabulary_pieces.unigram,
+        "unigram": vocabulary_unigram.unigram,
     }
     return kinds[_kind(source)](source)
+
+
+def _marks_spaces(source: Source) -> bool:
+    return source.model.get("type") == "Unigram" or vocabulary_pieces.fits(source)
 
 
 def _kind(source: Source) -> str:

@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from ckpt2hf.stages.gguf import pre_tokenizers
-from ckpt2hf.stages.gguf.vocabulary_table import Draft
+from ckpt2hf.stages.gguf.vocabulary_table import Draft, pairs, parts
 from ckpt2hf.tokenizers.byte_level import letters, shown_wrong, written
 from ckpt2hf.tokenizers.sentencepiece_pieces import Inexpressible, Kind
 from ckpt2hf.tokenizers.word_split import WORDS
@@ -23,15 +23,13 @@ _NEVER = f"{letters()[0xC0]} {letters()[0xC0]}"
 """A merge that no text has. llama.cpp needs one at least, and an empty list is not written."""
 _RARE = "\x7f" + "".join(map(chr, (*range(1, 9), *range(14, 32)))) + "`^~|\\@#$%&*_{}[]<>+=/"
 """Characters that text has the least of, in the order in which one is taken to end it where nothing else can."""
-UNICODE = "characters that Unicode knows only from version 15.1 or later can be split in another way by llama.cpp"
-"""The tokenizers library has Unicode's tables of version 15.0, llama.cpp those of 17.0; see docs/gguf-tokenizers.md."""
+UNICODE = "characters that came with Unicode 16.0 or later can be split in another way by llama.cpp"
+"""The library's regexes know Unicode 15.1, llama.cpp's tables 16.0; a test goes through every character."""
 
 
 def fits(source: Source) -> bool:
     """Whether a BPE merges the letters of bytes."""
-    pre = source.table.get("pre_tokenizer")
-    parts = pre.get("pretokenizers") or [pre] if isinstance(pre, dict) else []
-    return any(part.get("type") == "ByteLevel" for part in parts)
+    return any(part.get("type") == "ByteLevel" for part in parts(source.table.get("pre_tokenizer"), "pretokenizers"))
 
 
 def other_split(source: Source) -> str:
@@ -60,8 +58,7 @@ def byte_level(source: Source) -> Draft:
             f"{len(absent)} of the 256 bytes have no token, such as 0x{absent[0]:02x}: transformers and llama.cpp do "
             "not do the same with a text that has one"
         )
-    decoder = source.table.get("decoder")
-    kinds = {part.get("type") for part in decoder.get("decoders") or [decoder]} if isinstance(decoder, dict) else set()
+    kinds = {part.get("type") for part in parts(source.table.get("decoder"), "decoders")}
     if kinds - {"ByteLevel"}:
         raise Inexpressible(f"its decoder is {', '.join(sorted(map(str, kinds)))}, and llama.cpp's is ByteLevel")
     notes = [UNICODE]
@@ -82,10 +79,8 @@ def byte_level(source: Source) -> Draft:
 
 
 def _require_no_normalizer(source: Source) -> None:
-    normalizer = source.table.get("normalizer")
-    if isinstance(normalizer, dict) and (normalizer.get("type") != "Sequence" or normalizer.get("normalizers")):
-        parts = normalizer.get("normalizers") or [normalizer]
-        named = ", ".join(str(part.get("type")) for part in parts)
+    named = ", ".join(str(part.get("type")) for part in parts(source.table.get("normalizer"), "normalizers"))
+    if named:
         raise Inexpressible(f"its normalizer ({named}) changes a text before it is split; llama.cpp changes none")
 
 
@@ -105,22 +100,13 @@ def _tokens(source: Source) -> tuple[dict[int, str], dict[int, Kind]]:
     return texts, types
 
 
-def _pairs(model: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """The merges of a model, the first to be done first. Of one that is there twice, the library takes the last."""
-    ranks: dict[tuple[str, str], int] = {}
-    for rank, merge in enumerate(model.get("merges") or ()):
-        left, right = merge.split(" ", 1) if isinstance(merge, str) else merge
-        ranks[left, right] = rank
-    return sorted(ranks, key=ranks.__getitem__)
-
-
 def _merges(model: Mapping[str, Any]) -> tuple[str, ...]:
     """The merges as llama.cpp reads them. Raises Inexpressible for one with a space."""
-    pairs = _pairs(model)
-    spaced = next((pair for pair in pairs if " " in "".join(pair)), None)
+    given = pairs(model)
+    spaced = next((pair for pair in given if " " in "".join(pair)), None)
     if spaced is not None:
         raise Inexpressible(f"its merge {spaced!r} has a space, which no byte is written with")
-    return tuple(f"{left} {right}" for left, right in pairs)
+    return tuple(f"{left} {right}" for left, right in given)
 
 
 def _name(source: Source) -> str:

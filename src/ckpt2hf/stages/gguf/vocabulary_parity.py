@@ -65,28 +65,28 @@ class LlamaVocabulary:
                 return list(found[:count])
             room = -count
 
-    def decode(self, ids: Sequence[int], *, special: bool) -> str:
-        """The text of ids, with or without special tokens.
+    def decode(self, ids: Sequence[int]) -> str:
+        """The text of ids, special tokens included.
 
         Byte-level tokens are put together one by one, as programs do that write a text while it grows:
         `llama_detokenize` takes out spaces before punctuation, for most names of a split.
         """
         if self.merges_bytes:
-            return b"".join(self._piece(number, special) for number in ids).decode(errors="replace")
+            return b"".join(self._piece(number) for number in ids).decode(errors="replace")
         given = (llama_cpp.llama_token * len(ids))(*ids)
         room = 1 + 8 * len(ids)
         while True:
             text = ctypes.create_string_buffer(room)
-            count = llama_cpp.llama_detokenize(self._vocabulary, given, len(ids), text, room, False, special)
+            count = llama_cpp.llama_detokenize(self._vocabulary, given, len(ids), text, room, False, True)
             if count >= 0:
                 return text.raw[:count].decode(errors="replace")
             room = -count
 
-    def _piece(self, number: int, special: bool) -> bytes:  # noqa: FBT001 - as in llama.cpp
+    def _piece(self, number: int) -> bytes:
         room = 32
         while True:
             text = ctypes.create_string_buffer(room)
-            count = llama_cpp.llama_token_to_piece(self._vocabulary, number, text, room, 0, special)
+            count = llama_cpp.llama_token_to_piece(self._vocabulary, number, text, room, 0, True)
             if count >= 0:
                 return text.raw[:count]
             room = -count
@@ -108,7 +108,8 @@ class _Seen:
     text: str
     wanted: list[int]
     found: list[int]
-    wanted_text: str
+    wanted_text: str | None
+    """None where the two do not show the ids alike by design: special tokens among SentencePiece's pieces."""
     found_text: str
 
 
@@ -134,8 +135,9 @@ class _Directory:
             return None
         return ids
 
-    def decode(self, ids: Sequence[int], *, special: bool) -> str:
-        text: str = self._library.decode(list(ids), skip_special_tokens=not special, clean_up_tokenization_spaces=False)
+    def decode(self, ids: Sequence[int]) -> str:
+        """The text of ids, special tokens included."""
+        text: str = self._library.decode(list(ids), skip_special_tokens=False, clean_up_tokenization_spaces=False)
         return text
 
 
@@ -174,6 +176,7 @@ def _compared(
 ) -> list[_Seen | None]:
     """Each text with and without what is put beside it; None for one that the directory's tokenizer refuses."""
     seen: list[_Seen | None] = []
+    special = {each.id for each in source.added} | {source.model.get("unk_id")}
     for about, text in texts.items():
         for around in (False, True):
             wanted = directory.encode(text, around=around)
@@ -181,10 +184,9 @@ def _compared(
                 seen.append(None)
                 continue
             found = vocabulary.encode(text, around=around, special=source.specials_in_text)
-            # SentencePiece's special tokens have no text; llama.cpp would show their names.
-            shown = vocabulary.merges_bytes
-            texts_of = (directory.decode(wanted, special=shown), vocabulary.decode(wanted, special=shown))
-            seen.append(_Seen(about, text, wanted, found, *texts_of))
+            shown = vocabulary.merges_bytes or not special.intersection(wanted)
+            wanted_text = directory.decode(wanted) if shown else None
+            seen.append(_Seen(about, text, wanted, found, wanted_text, vocabulary.decode(wanted)))
     return seen
 
 
@@ -214,15 +216,16 @@ def _encodes(seen: Sequence[_Seen], refused: int) -> Check:
 
 def _decodes(seen: Sequence[_Seen]) -> Check:
     """Whether the ids of each text become the same text."""
-    wrong = [each for each in seen if each.found_text != each.wanted_text]
-    numbers: dict[str, Number] = {"texts": len(seen), "different": len(wrong)}
+    shown = [(each, each.wanted_text) for each in seen if each.wanted_text is not None]
+    wrong = [(each, wanted) for each, wanted in shown if each.found_text != wanted]
+    numbers: dict[str, Number] = {"texts": len(shown), "different": len(wrong)}
     if not wrong:
-        said = f"the ids of {len(seen)} readings have transformers' text in llama.cpp"
-        return Check("gguf tokenizer decodes", bool(seen), said, numbers)
-    first = wrong[0]
+        said = f"the ids of {len(shown)} readings have transformers' text in llama.cpp"
+        return Check("gguf tokenizer decodes", bool(shown), said, numbers)
+    first, wanted = wrong[0]
     said = (
-        f"{len(wrong)} of {len(seen)} readings of texts differ; the first, {first.about}: "
-        f"{_brief(first.found_text)} in llama.cpp instead of {_brief(first.wanted_text)}"
+        f"{len(wrong)} of {len(shown)} readings of texts differ; the first, {first.about}: "
+        f"{_brief(first.found_text)} in llama.cpp instead of {_brief(wanted)}"
     )
     return Check("gguf tokenizer decodes", False, said, {**numbers, "first": first.about})
 

@@ -47,8 +47,9 @@ def finished(source: Source, draft: Draft, rows: int) -> Vocabulary:
     others = [token for token in ends if tokens[specials["eos"]] != token]
     if others:
         notes.append(f"llama.cpp also ends a text at {', '.join(others)}, because of the name")
-    if not source.specials_in_text and source.added:
-        notes.append("the name of a special token in a text is plain text: without --special in llama.cpp's programs")
+    if not source.specials_in_text and Kind.CONTROL in types:
+        name = tokens[types.index(Kind.CONTROL)]
+        notes.append(f"{name} in a text is plain text in transformers, and the special token for llama.cpp's programs")
     low = min(draft.scores.values(), default=0.0)
     return Vocabulary(
         model=draft.model,
@@ -76,7 +77,8 @@ def _filled(draft: Draft, rows: int) -> tuple[list[str], list[Kind]]:
     for number in range(rows):
         text, kind = draft.texts.get(number), draft.kinds.get(number, Kind.UNUSED)
         if text is None:
-            text = f"[PAD{number}]"
+            # Pieces are found in text by their names, and a space is never in it: it is written as something else.
+            text = f"[PAD{number}]" if draft.model == "gpt2" else f"[PAD {number}]"
             while text in used:
                 text = f"[{text}]"
             used.add(text)
@@ -128,6 +130,8 @@ def _roles(source: Source, draft: Draft, rows: int) -> tuple[dict[str, int], lis
             raise Inexpressible(f"it puts the ids {list(side)} beside a text, and llama.cpp one, its {role} token")
         if side:
             found[role] = side[0]
+    if draft.unknown is not None:
+        found["unk"] = draft.unknown
     if "eos" not in found:
         number = next(_ends(draft, rows))
         found["eos"] = number

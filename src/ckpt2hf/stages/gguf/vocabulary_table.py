@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -25,6 +25,8 @@ class Draft:
     pre: str = "default"
     scores: Mapping[int, float] = field(default_factory=dict)
     merges: tuple[str, ...] = ()
+    unknown: int | None = None
+    """What a character becomes that is no token, whatever the settings name."""
     harmless: tuple[int, ...] = ()
     """Tokens that no text has, or hardly any, the best first: one of them ends a text where none is named for that."""
     add_space_prefix: bool = False
@@ -78,3 +80,20 @@ class Vocabulary:
             writer.add_remove_extra_whitespaces(self.remove_extra_whitespaces)
         if self.charsmap:
             writer.add_precompiled_charsmap(self.charsmap)
+
+
+def parts(part: Any, key: str) -> list[dict[str, Any]]:  # noqa: ANN401 - a part of a JSON file
+    """The steps of a normalizer, a pre-tokenizer or a decoder, in their order; `key` is what a Sequence has them by."""
+    if not isinstance(part, dict):
+        return []
+    inner = part.get(key)
+    return [part] if inner is None else [step for each in inner for step in parts(each, key)]
+
+
+def pairs(model: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """The merges of a BPE, the first to be done first. Of one that is there twice, the library takes the last."""
+    ranks: dict[tuple[str, str], int] = {}
+    for rank, merge in enumerate(model.get("merges") or ()):
+        left, right = merge.split(" ", 1) if isinstance(merge, str) else merge
+        ranks[left, right] = rank
+    return sorted(ranks, key=ranks.__getitem__)
