@@ -168,3 +168,17 @@ def test_the_courses_tokenizer_is_refused_before_anything_is_written(repository:
     done = cli("quantize", tmp_path / "out", "--to", "gguf-q8_0")
     assert done.returncode == 2
     assert "llama.cpp cannot express the tokenizer" in done.stderr
+
+
+def test_types_that_do_not_fit_are_refused_on_request(formed: Path, tmp_path: Path) -> None:
+    copy = Path(shutil.copytree(formed, tmp_path / "az-mini"))
+    done = cli("quantize", copy, "--to", "gguf-q4_k_m,gguf-q8_0", "--no-fallback")
+    assert done.returncode == 2, done.stderr
+    assert "gguf-q4_k_m: " in done.stderr
+    assert "with rows of 96" in done.stderr
+    assert "become Q5_0 instead of Q4_K" in done.stderr
+    assert "gguf-q8_0: " not in done.stderr
+    assert not (tmp_path / "az-mini.quantize.log").exists()
+    form = next(each for each in read_report(copy / "conversion.json").stages if each.id == "gguf-q4_k_m")
+    assert {kept.why.partition(",")[0] for kept in form.kept} <= {"Q5_0", "Q8_0"}  # as was foretold
+    assert cli("quantize", copy, "--to", "gguf-q8_0", "--no-fallback").returncode == 0
