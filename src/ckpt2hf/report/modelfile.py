@@ -24,10 +24,15 @@ _ENDS = {"eos", "pad"}
 """Roles of tokens after which there is no text."""
 
 
+def with_text(stages: Sequence[StageReport]) -> list[StageReport]:
+    """The GGUF files with a tokenizer, the one that most people want first."""
+    able = {each.id: each for each in stages if each.id in _FIRST and each.settings["tokenizer"] != "none"}
+    return [able[name] for name in _FIRST if name in able]
+
+
 def modelfile(report: Report, stages: Sequence[StageReport]) -> str | None:
     """The text; None where there is no GGUF file, or none with a tokenizer, without which Ollama can do nothing."""
-    able = {each.id: each for each in stages if each.id in _FIRST and each.settings["tokenizer"] != "none"}
-    written = [able[name] for name in _FIRST if name in able]
+    written = with_text(stages)
     if not written or report.tokenizer is None:
         return None
     ends = [each.token for each in report.tokenizer.specials if each.role in _ENDS]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ckpt2hf.report.card.markdown import bullets, code, prose, table
+from ckpt2hf.report.modelfile import with_text
 from ckpt2hf.report.wording import counted, size
 
 if TYPE_CHECKING:
@@ -17,6 +18,16 @@ _READERS = {
     "onnx": "ONNX files for onnxruntime, optimum and Transformers.js",
     "gguf": "GGUF files for llama.cpp and Ollama",
 }
+_COMMANDS = """
+In this directory, with llama.cpp's programs, with llama-cpp-python, and with Ollama:
+
+```sh
+llama-completion -m {file} -no-cnv -p "Once upon a time"
+llama-server -m {file}
+python -m llama_cpp.server --model {file}
+ollama create my-gpt -f gguf/Modelfile && ollama run my-gpt "Once upon a time"
+```
+"""
 _MEASURED = "each measured against float32 before it was added."
 _TOKENS = {
     "drawn": "token ids drawn from the vocabulary, the same every time: text is kinder to most models",
@@ -35,6 +46,7 @@ def forms(stages: Sequence[StageReport]) -> str:
         f"{', and '.join(readers)}, {_MEASURED}\n",
         table(_HEADS, map(_row, stages)),
         bullets(_notes(stages)),
+        *(_COMMANDS.format(file=each.files[0].name) for each in with_text(stages)[:1]),
     ]
     return "\n".join(parts)
 
