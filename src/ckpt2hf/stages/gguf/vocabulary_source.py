@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -29,6 +29,8 @@ class Added:
     special: bool
     strips: bool = False
     """Whether it takes white space beside it, or is found as a whole word only."""
+    normalized: bool = False
+    """Whether it is looked for in the text as the normalizer leaves it."""
 
 
 @dataclass(frozen=True)
@@ -68,12 +70,13 @@ class Source:
                 row["content"],
                 bool(row.get("special")),
                 any(row.get(key) for key in ("lstrip", "rstrip", "single_word")),
+                bool(row.get("normalized")),
             )
             for row in self.table.get("added_tokens") or ()
         }
         for role, token in self.roles.items():
             if token in found:
-                found[token] = Added(found[token].id, token, special=True, strips=found[token].strips)
+                found[token] = replace(found[token], special=True)
             elif token in self.own:
                 found[token] = Added(self.own[token], token, special=True)
             else:
