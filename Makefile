@@ -13,6 +13,8 @@ LOCK_ARGS ?=
 VENV := .venv
 VENV_5X := .venv-5x
 NODE := tests/node/node_modules
+# llama-cpp-python is compiled, once for each version: pip keeps what it has made.
+LLAMA_CPP := -DGGML_NATIVE=OFF -DLLAVA_BUILD=OFF
 INSTALL_TORCH = -m pip install $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX)) '$(TORCH)'
 
 .DEFAULT_GOAL := help
@@ -94,7 +96,7 @@ $(VENV)/bin/python $(VENV_5X)/bin/python:
 # torch goes first and by version, so that nothing after it chooses another build.
 $(VENV)/.made: pyproject.toml | $(VENV)/bin/python
 	$(VENV)/bin/python $(INSTALL_TORCH)
-	$(VENV)/bin/python -m pip install --editable '.[dev]'
+	CMAKE_ARGS='$(LLAMA_CPP)' $(VENV)/bin/python -m pip install --editable '.[dev]'
 	@touch $@
 
 $(VENV_5X)/.made: Makefile | $(VENV_5X)/bin/python

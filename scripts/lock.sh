@@ -22,9 +22,11 @@ lock() {
     --python-version 3.11 --python-platform linux --output-file "docker/lock/$name.txt" "$@" "${more[@]}"
 }
 
-# torch is in no file but that of CUDA: a CPU build comes from an index of its own (docs/container.md).
-echo torch >"$scratch/no-torch"
-lock python pyproject.toml docker/lock/python.in --extra verify --extra tokenizer --extra onnx --excludes "$scratch/no-torch"
+# torch is in no file but that of CUDA: a CPU build comes from an index of its own (docs/container.md). llama-cpp-python
+# is compiled in a stage of its own.
+printf '%s\n' torch llama-cpp-python >"$scratch/apart"
+lock python pyproject.toml docker/lock/python.in --extra verify --extra tokenizer --extra onnx --extra gguf \
+  --excludes "$scratch/apart"
 echo "$torch" >"$scratch/torch.in"
 lock cuda "$scratch/torch.in" --constraints docker/lock/python.txt
 lock build docker/lock/build.in

@@ -198,7 +198,7 @@ def test_int8_for_avx2_has_seven_bits(exported: Path, tmp_path: Path, form: str,
     from ckpt2hf.stages.onnx import int8  # noqa: PLC0415
 
     asked = job(exported, form, tmp_path)
-    settings = int8.make(asked, next(each for each in STAGES if each.id == form), tmp_path)
+    settings = int8.make(asked, next(each for each in STAGES if each.id == form), tmp_path).settings
     assert settings["reduce_range"]
     graph = onnx.load(asked.out).graph
     multiplied = {node.input[1] for node in graph.node if node.op_type == "MatMulInteger"}

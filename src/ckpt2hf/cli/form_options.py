@@ -104,6 +104,10 @@ class _Given:
             show_default=False,
         ),
     ]
+    no_fallback: Annotated[
+        bool,
+        typer.Option("--no-fallback", help="Refuse a GGUF type that does not fit the rows of every matrix."),
+    ] = False
     keep_rejected: Annotated[bool, typer.Option("--keep-rejected", help="Keep a rejected form in DIR.rejected.")] = (
         False
     )
@@ -149,6 +153,7 @@ class FormWords:
             preset=given["cpu"].value if given["cpu"] else None,
             gates=Gates(**{gate: given[gate] for gate in ("max_kl", "min_top1", "max_ppl_ratio")}),
             tokenizer=given["gguf_tokenizer"] is not TokenizerName.NONE,
+            fallback=not given["no_fallback"],
             keep_rejected=given["keep_rejected"],
             log=given["log"],
         )

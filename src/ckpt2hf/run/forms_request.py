@@ -14,6 +14,7 @@ from ckpt2hf.plan import as_gguf, plan_gguf
 from ckpt2hf.remote import is_remote
 from ckpt2hf.run.stage_tokens import Calibration
 from ckpt2hf.stages import GGUF, Gates, Size, bases_of, preflight, require_room, stages_named
+from ckpt2hf.stages.gguf.fallback import fallbacks
 from ckpt2hf.stages.gguf.vocabulary import vocabulary_of
 from ckpt2hf.tokenizers import tables
 from ckpt2hf.verify import LIBRARIES
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from ckpt2hf.ir import ModelSpec
-    from ckpt2hf.plan import Plan
+    from ckpt2hf.plan import GgufPlan, Plan
     from ckpt2hf.report import StageReport
     from ckpt2hf.stages import Command, Stage
     from ckpt2hf.tokenizers import Tokenizer
@@ -52,6 +53,8 @@ class FormsRequest:
     gates: Gates = field(default_factory=Gates)
     tokenizer: bool = True
     """Whether GGUF files get the directory's tokenizer; without one, llama.cpp takes and gives ids only."""
+    fallback: bool = True
+    """Whether matrices whose rows do not fit a type may get another one."""
     keep_rejected: bool = False
     log: Path | None = None
     """Where to keep what the processes say; None for a file beside the directory."""
@@ -137,6 +140,7 @@ def require_gguf(asked: FormsRequest) -> None:
     """
     if asked.has(GGUF.family):
         plan = plan_gguf(asked.directory)
+        _require_no_fallback(asked, plan)
         if asked.tokenizer:
             vocabulary_of(asked.directory, plan.spec.vocab)
 
@@ -150,11 +154,27 @@ def require_forms(asked: FormsRequest, level: Level, plan: Plan) -> None:
     asked.sample.require(plan.spec.vocab, tokenizer=plan.tokenizer is not None)
     require_ratio(asked)
     if asked.has(GGUF.family):
-        as_gguf(plan.target.hf_class, plan.final_spec, plan.final_slots, str(plan.checkpoint.path))
+        made = as_gguf(plan.target.hf_class, plan.final_spec, plan.final_slots, str(plan.checkpoint.path))
+        _require_no_fallback(asked, made)
         if asked.tokenizer and plan.tokenizer:
             _require_vocabulary(plan.tokenizer, plan.final_spec.vocab)
     size = size_of(plan.spec, (tensor.meta.shape for tensor in plan.tensors.values()))
     require_room(asked.needed, size, beside=LIBRARIES[level] + _LEFT)
+
+
+def _require_no_fallback(asked: FormsRequest, plan: GgufPlan) -> None:
+    """Refuse types that not all matrices can have, where the user wants no others. Raises UsageError."""
+    if asked.fallback:
+        return
+    stages = (stage for stage in asked.stages if "types" in stage.settings)
+    found = [f"{stage.id}: {line}" for stage in stages for line in fallbacks(plan, stage)]
+    if found:
+        raise UsageError(
+            "not every matrix can have the type that was asked for",
+            details=found,
+            where=str(asked.directory),
+            remedies=["without --no-fallback, they get the other one", "--to gguf-q8_0   fits rows that 32 divides"],
+        )
 
 
 def _require_vocabulary(tokenizer: Tokenizer, rows: int) -> None:

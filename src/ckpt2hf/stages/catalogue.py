@@ -79,7 +79,7 @@ _ONNX_STAGES = (
 _GGUF: dict[str, Any] = {
     "family": "gguf",
     "packages": ("torch", "transformers", "gguf", "llama_cpp"),
-    "targets": ("gpt2", "llama", "qwen3", "gemma3_text"),
+    "targets": ("gpt2", "llama", "qwen3", "qwen3_moe", "gemma3_text"),
     "memory": Memory(500 * _MIB, 2.2),
 }
 

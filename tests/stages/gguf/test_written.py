@@ -77,7 +77,7 @@ def cases() -> list[Any]:
 def computed(target: str, spec: ModelSpec) -> bool:
     usual = Activation.GELU_TANH if target == "gemma3_text" else Activation.SILU
     return spec.activation in ({Activation.GELU, Activation.GELU_TANH} if target == "gpt2" else {usual}) and not (
-        target in {"qwen3", "gemma3_text"} and spec.out_bias
+        target in {"qwen3", "qwen3_moe", "gemma3_text"} and spec.out_bias
     )
 
 
@@ -92,7 +92,7 @@ def test_llama_cpp_computes_what_pytorch_does(target: str, k: int, tmp_path: Pat
 
 
 def test_each_class_is_tried() -> None:
-    assert {case.values[0] for case in cases()} == {"gpt2", "llama", "qwen3", "gemma3_text"}
+    assert {case.values[0] for case in cases()} == {"gpt2", "llama", "qwen3", "qwen3_moe", "gemma3_text"}
     assert len(cases()) >= 8
 
 

@@ -47,10 +47,11 @@ def compare(directory: Path, file: Path, tokens: Array, window: int) -> tuple[Ch
     """Every check. `tokens` `[stretches, tokens]` are shown to both, `window` at a time at most."""
     both = _Comparison(directory, file)
     batches = list(_batches(tokens, window))
-    checks = [_logits(both, batches)]
+    wanted = [both.torch.logits(ids).copy() for ids in batches]
+    checks = [_logits(both, batches, wanted)]
     if not both.onnx.has_cache:
         return (*checks, Check("cache", passed=False, summary="the file takes no past key values"))
-    checks += [_cache(both, batches), _padding(both, batches), _greedy(both, batches[-1][:1], window)]
+    checks += [_cache(both, batches, wanted), _padding(both, batches), _greedy(both, batches[-1][:1], window)]
     return tuple(checks)
 
 
@@ -84,19 +85,19 @@ def _check(name: str, both: _Comparison, pairs: Iterator[tuple[Array, Array, Arr
     return Check(name, passed=bool(count) and room >= 0, summary=summary, numbers=numbers)
 
 
-def _logits(both: _Comparison, batches: list[Array]) -> Check:
-    pairs = ((both.onnx.logits(ids), both.torch.logits(ids), ids) for ids in batches)
+def _logits(both: _Comparison, batches: list[Array], wanted: list[Array]) -> Check:
+    pairs = ((both.onnx.logits(ids), found, ids) for ids, found in zip(batches, wanted, strict=True))
     return _check("onnx logits", both, pairs, "without past key values")
 
 
-def _cache(both: _Comparison, batches: list[Array]) -> Check:
+def _cache(both: _Comparison, batches: list[Array], logits: list[Array]) -> Check:
     """The second half of each batch with the past of the first, and its last token alone."""
 
     def pairs() -> Iterator[tuple[Array, Array, Array]]:
-        for ids in batches:
+        for ids, wanted in zip(batches, logits, strict=True):
             if ids.shape[1] < 2:  # noqa: PLR2004 - a past and a token
                 continue
-            wanted, half, last = both.torch.logits(ids), ids.shape[1] // 2, ids.shape[1] - 1
+            half, last = ids.shape[1] // 2, ids.shape[1] - 1
             _, past = both.onnx.step(ids[:, :half])
             middle, past = both.onnx.step(ids[:, half:last], past) if half < last else (None, past)
             if middle is not None:
