@@ -104,6 +104,16 @@ class _Given:
             show_default=False,
         ),
     ]
+    imatrix: Annotated[
+        str | None,
+        typer.Option(
+            "--imatrix",
+            metavar="FILE|auto",
+            help="Let this text, or these ids, say which columns matter to GGUF's quantizer; auto: what follows the "
+            "measured tokens of --calibration.",
+            show_default=False,
+        ),
+    ]
     no_fallback: Annotated[
         bool,
         typer.Option("--no-fallback", help="Refuse a GGUF type that does not fit the rows of every matrix."),
@@ -153,6 +163,7 @@ class FormWords:
             preset=given["cpu"].value if given["cpu"] else None,
             gates=Gates(**{gate: given[gate] for gate in ("max_kl", "min_top1", "max_ppl_ratio")}),
             tokenizer=given["gguf_tokenizer"] is not TokenizerName.NONE,
+            imatrix=given["imatrix"],
             fallback=not given["no_fallback"],
             keep_rejected=given["keep_rejected"],
             log=given["log"],

@@ -2,7 +2,7 @@
 
 from ckpt2hf.plan.back_planner import make_back_plan
 from ckpt2hf.plan.directory import Understood, open_directory, understood
-from ckpt2hf.plan.gguf import GgufPlan, as_gguf, plan_gguf
+from ckpt2hf.plan.gguf import GgufPlan, as_gguf, modules_of_gguf, plan_gguf
 from ckpt2hf.plan.plan import BackPlan, Plan, PlanOptions, Way
 from ckpt2hf.plan.planner import make_plan
 
@@ -16,6 +16,7 @@ __all__ = [
     "as_gguf",
     "make_back_plan",
     "make_plan",
+    "modules_of_gguf",
     "open_directory",
     "plan_gguf",
     "understood",

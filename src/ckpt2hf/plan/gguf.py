@@ -81,6 +81,30 @@ def as_gguf(hf_class: str, spec: ModelSpec, slots: Mapping[str, Mosaic], where: 
     )
 
 
+def modules_of_gguf(directory: Path) -> dict[str, tuple[str, ...]]:
+    """For each matrix of the file that multiplies, the modules of the class that do, with the same columns.
+
+    Several are experts, in their order; of queries, keys and values, which are given the same, there is one.
+    """
+    checkpoint, _ = open_directory(directory, "ckpt2hf convert   makes one of a checkpoint")
+    model = understood(checkpoint, {})
+    plan = as_gguf(model.target.hf_class, model.spec, model.slots, str(directory))
+    holder = {slot: each.names[0] for each in link(model.target.naming, model.spec) for slot in each.slots}
+    if model.spec.tied:
+        holder["embed.weight"] = model.target.naming.ties[0].name.text
+    else:
+        del holder["embed.weight"]
+    found = {}
+    for each in link(plan.architecture.naming, plan.spec):
+        (name,) = each.names
+        matrices = [slot for slot in each.slots if slot.endswith(".weight") and "norm" not in slot and slot in holder]
+        if not matrices or name == "position_embd.weight":
+            continue
+        kept = matrices if ".experts." in matrices[0] else matrices[:1]
+        found[name] = tuple(holder[slot].removesuffix(".weight") for slot in kept)
+    return found
+
+
 def _stretched(spec: ModelSpec) -> dict[str, Readable]:
     """By what each frequency of RoPE is divided, where the metadata cannot say it."""
     if spec.position is not Position.ROPE or spec.rope_scaling.kind != "llama3":

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from ckpt2hf.run.request import Progress
     from ckpt2hf.run.stage_tokens import StageTokens
     from ckpt2hf.stages import Made, Size, Stage
+    from ckpt2hf.tensors import Array
 
 _MADE_FROM = "model.safetensors"
 
@@ -44,6 +45,8 @@ class FormJobs:
     spec: ModelSpec
     size: Size
     tokens: StageTokens
+    importance: Array | None
+    """Token ids that say which columns matter."""
     log: Path
     work: Path
     """Where files are made."""
@@ -56,6 +59,8 @@ class FormJobs:
         VerificationError, OutputError.
         """
         np.save(self._ids, self.tokens.ids)
+        if self.importance is not None:
+            np.save(self._columns, self.importance)
         with explained(self.log):
             self.log.write_bytes(b"")
         asked = self.asked.stages
@@ -93,6 +98,10 @@ class FormJobs:
     def _ids(self) -> Path:
         return self.work / "tokens.npy"
 
+    @property
+    def _columns(self) -> Path:
+        return self.work / "importance.npy"
+
     def _made(self, stages: Sequence[Stage], bases: Mapping[str, Path]) -> list[Form]:
         """Forms that need nothing of each other, in the order of the stages."""
         if not stages:
@@ -129,6 +138,7 @@ class FormJobs:
             window=shown.window,
             at_once=shown.at_once,
             preset=self.asked.preset or preset_here(),
+            importance=None if self.importance is None else str(self._columns),
             tokenizer=self.asked.tokenizer,
             general=self._general,
         )

@@ -16,6 +16,7 @@ from ckpt2hf.output import locked_partial, new_directory
 from ckpt2hf.run.finished import add, finished
 from ckpt2hf.run.form_jobs import FormJobs
 from ckpt2hf.run.forms_request import require_gguf, require_possible, require_ratio, shown_to, size_of
+from ckpt2hf.run.importance_tokens import importance_tokens
 from ckpt2hf.run.request import Silence
 from ckpt2hf.stages import bases_of, require_room
 from ckpt2hf.verify.language_model import class_of
@@ -47,13 +48,14 @@ def make_forms(asked: FormsRequest, progress: Progress | None = None) -> tuple[F
     spec = ModelSpec(**{name: parse_field(name, value) for name, value in found.report.spec.items()})
     size = size_of(spec, (tensor.shape for tensor in found.report.tensors))
     tokens = asked.sample.tokens(asked.directory, spec.vocab, shown_to(spec).window)
+    importance = importance_tokens(asked, spec.vocab, shown_to(spec).window, tokens.ids)
     bases = {stage.id: file for stage in bases_of(asked.stages) if (file := found.made(stage))}
     require_room([stage for stage in asked.needed if stage.id not in bases], size)
     log = asked.log or place.with_name(f"{place.name}.{asked.command.value}.log")
     forms: list[Form] = []
     try:
         with new_directory(place, force=True) as partial, locked_partial(place) as work:
-            forms = FormJobs(asked, found, spec, size, tokens, log, work, told).make(bases)
+            forms = FormJobs(asked, found, spec, size, tokens, importance, log, work, told).make(bases)
             told.phase("add to the directory", 0)
             _add(found, forms, partial, work)
     except _NothingToAddError:

@@ -53,6 +53,8 @@ class FormsRequest:
     gates: Gates = field(default_factory=Gates)
     tokenizer: bool = True
     """Whether GGUF files get the directory's tokenizer; without one, llama.cpp takes and gives ids only."""
+    imatrix: str | None = None
+    """A file of text or token ids that says which columns of a matrix matter to the quantizer, or `auto`."""
     fallback: bool = True
     """Whether matrices whose rows do not fit a type may get another one."""
     keep_rejected: bool = False
@@ -129,6 +131,8 @@ def require_possible(asked: FormsRequest, hf_class: str) -> None:
             where=str(asked.directory),
             remedies=_remedies(problems),
         )
+    if asked.imatrix is not None and all(stage.maker != "quantized" for stage in stages):
+        raise UsageError("--imatrix is about quantized GGUF files", remedies=["--to gguf-q4_k_m"])
     if asked.preset is not None and all(stage.maker != "int8" for stage in stages):
         raise UsageError("--cpu is about int8, which is not among the forms", remedies=["--to onnx-q8"])
 

@@ -38,6 +38,8 @@ class Job:
     """How many of them are shown at a time."""
     preset: str
     """The kind of processor that int8 is for."""
+    importance: str | None = None
+    """A `.npy` of token ids `[stretches, tokens]` that say which columns of a matrix matter; None for nobody's."""
     tokenizer: bool = True
     """Whether a file that has a place for it gets the directory's tokenizer."""
     general: Mapping[str, Any] = field(default_factory=dict)

@@ -182,3 +182,44 @@ def test_types_that_do_not_fit_are_refused_on_request(formed: Path, tmp_path: Pa
     form = next(each for each in read_report(copy / "conversion.json").stages if each.id == "gguf-q4_k_m")
     assert {kept.why.partition(",")[0] for kept in form.kept} <= {"Q5_0", "Q8_0"}  # as was foretold
     assert cli("quantize", copy, "--to", "gguf-q8_0", "--no-fallback").returncode == 0
+
+
+def test_columns_that_matter_are_kept_better(formed: Path, repository: Path, tmp_path: Path) -> None:
+    measured = ("--calibration", repository / "examples" / "az-mini" / "heldout.npy", "--max-tokens", 3000)
+    found = {}
+    for name, words in (("without", ()), ("with", ("--imatrix", "auto"))):
+        copy = Path(shutil.copytree(formed, tmp_path / name / "az-mini"))
+        done = cli("quantize", copy, "--to", "gguf-q4_0,gguf-q4_k_m", *measured, *words)
+        assert done.returncode == 0, done.stderr
+        stages = read_report(copy / "conversion.json").stages
+        found[name] = {each.id: each for each in stages if each.id in {"gguf-q4_0", "gguf-q4_k_m"}}
+    for form in ("gguf-q4_0", "gguf-q4_k_m"):
+        without, with_ = (found[name][form] for name in ("without", "with"))
+        assert without.price
+        assert with_.price
+        assert with_.price.mean_kl < without.price.mean_kl
+        assert (without.settings["importance"], with_.settings["importance"]) == (0, 17)  # four a layer, and the head
+        assert with_.tokens == without.tokens  # measured on the same
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--to", "gguf-q4_0", "--imatrix", "auto"), "--imatrix auto takes what follows"),
+        (("--to", "gguf-q4_0", "--imatrix", "nowhere.txt"), "nowhere.txt"),
+        (("--to", "onnx-q8", "--imatrix", "auto"), "--imatrix is about quantized GGUF files"),
+    ],
+)
+def test_importance_that_makes_no_sense_is_refused(formed: Path, words: tuple[str, ...], said: str) -> None:
+    done = cli("quantize", formed, *words)
+    assert done.returncode == 2, done.stderr
+    assert said in done.stderr
+
+
+def test_too_few_tokens_for_importance_are_said(formed: Path, tmp_path: Path) -> None:
+    np.save(tmp_path / "ids.npy", np.arange(500) % 700)
+    words = ("--calibration", tmp_path / "ids.npy", "--imatrix", "auto")
+    done = cli("quantize", formed, "--to", "gguf-q4_0", *words)
+    assert done.returncode == 2, done.stderr
+    assert "tokens after those on which forms are measured" in done.stderr
+    assert "--max-tokens 250" in done.stderr
