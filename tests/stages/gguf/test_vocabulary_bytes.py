@@ -67,9 +67,6 @@ SPLITS = {
     "dbrx as GPT-4's": split(GPT4_OLD),
     "qwen2": split(rf"{CASE}{WORDS}|\p{{N}}{END}"),
     "qwen35": split(CASE + MARKS),
-    "seed-coder": split(rf"{CASE}{WORDS}|\p{{N}}{{1}}| ?[^\s\p{{L}}\p{{N}}\r\n]+|\s*[\r\n]+|\s+(?!\S)|\s+"),
-    "ufakzeka": split(rf"{WORDS[1:]}|\p{{N}}{END}"),
-    "minicpm5": split(r"\p{N}{1,3}", rf"{CASE}{WORDS}|\p{{N}}+{END}"),
 }
 """By the name that llama.cpp has for it."""
 
@@ -167,6 +164,13 @@ def test_special_tokens_of_every_kind(tmp_path: Path) -> None:
         assert seen.passed is (number == 0), seen.summary  # llama.cpp knows <|endoftext|> by its name
 
 
+def test_special_tokens_that_are_plain_text(tmp_path: Path) -> None:
+    folder = directory(tmp_path, trained(byte_level()), split_special_tokens=True)
+    found = vocabulary(folder, ROWS)
+    assert any("<|endoftext|> in a text is plain text in transformers" in note for note in found.notes)
+    proved(found, folder)
+
+
 def test_what_ends_a_text_is_harmless_where_no_token_does(tmp_path: Path) -> None:
     folder = directory(tmp_path, trained(byte_level(), specials=()), eos_token=None)
     full, padded = vocabulary(folder, 800), vocabulary(folder, 801)
@@ -248,6 +252,11 @@ def _without(letter: str) -> dict[str, Any]:
     return {**table, "model": {**table["model"], "vocab": left}}
 
 
+def _split_by(**parts: Any) -> dict[str, Any]:
+    cut = {"type": "Split", "pattern": {"Regex": LLAMA3}, "behavior": "Isolated", "invert": False, **parts}
+    return _changed(pre_tokenizer={"type": "Sequence", "pretokenizers": [cut, {**BYTES, "use_regex": False}]})
+
+
 def _strips() -> dict[str, Any]:
     table = trained(byte_level())
     table["added_tokens"][1]["lstrip"] = True
@@ -270,6 +279,14 @@ REFUSED: dict[str, tuple[Any, str]] = {
         ),
         "no name for its pre-tokenizer Punctuation",
     ),
+    "a text": (lambda: _split_by(pattern={"String": " "}), "no name for a split at {'String': ' '}"),
+    "behavior": (lambda: _split_by(behavior="MergedWithNext"), "Split with behavior mergedwithnext, invert False"),
+    "own regex": (lambda: _split_by(pattern={"Regex": r"\s|[a|b]+|\w"}), r"no name for a split with \\s\n"),
+    "no bytes": (
+        lambda: _changed(pre_tokenizer={"type": "Sequence", "pretokenizers": [BYTES, {"type": "WhitespaceSplit"}]}),
+        "its pre-tokenizer ends with WhitespaceSplit",
+    ),
+    "no such token": (lambda: trained(byte_level(), specials=("<s>",)), "its eos token '<|endoftext|>' is none of"),
     "overlap": (
         lambda: trained(byte_level(), specials=("<|endoftext|>", "<a>b", "b<c>")),
         "'<a>b' and 'b<c>' can overlap",

@@ -52,7 +52,7 @@ def merged(source: Source) -> Draft:
     changed = next((each for each in source.added if each.normalized), None)
     if changed is not None:
         raise Inexpressible(
-            f"its token {changed.content!r} is looked for in the changed text (normalized), and by llama.cpp in the text"
+            f"its token {changed.content!r} is looked for in the changed text (normalized), and in llama.cpp before"
         )
     prefix = _prefix(source)
     ranks = _ranks(source)
