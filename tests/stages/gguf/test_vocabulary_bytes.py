@@ -299,10 +299,6 @@ REFUSED: dict[str, tuple[Any, str]] = {
         lambda: trained(byte_level(), specials=("<|endoftext|>", "<é>")),
         "the letters of its token '<é>' are what other bytes are written with",
     ),
-    "post-processor": (
-        lambda: _changed(post_processor={"type": "Unheard", "single": []}),
-        "nothing like its post-processor Unheard",
-    ),
 }
 
 
@@ -322,6 +318,20 @@ def test_what_llama_cpp_cannot_express_is_refused(about: str, tmp_path: Path) ->
         vocabulary_of(directory(tmp_path, make()), ROWS)
     assert caught.value.remedies[0] == NONE
     assert "byte-level BPE" in caught.value.remedies[1]
+
+
+def test_a_broken_file_is_refused(tmp_path: Path) -> None:
+    table = trained(byte_level())
+    for broken in ({**table, "model": None}, {**table, "post_processor": {"type": "Unheard"}}, {"added_tokens": [{}]}):
+        with pytest.raises(TokenizerError, match=r"tokenizer.json is no tokenizer of the tokenizers library"):
+            vocabulary_of(directory(tmp_path, broken), ROWS)
+    (tmp_path / "tokenizer.json").write_text("[", encoding="utf-8")
+    with pytest.raises(TokenizerError, match=r"tokenizer.json cannot be read"):
+        vocabulary_of(tmp_path, ROWS)
+    (tmp_path / "tokenizer.json").unlink()
+    (tmp_path / "tokenizer.model").touch()
+    with pytest.raises(TokenizerError, match=r"the directory has tokenizer.model and no tokenizer.json"):
+        vocabulary_of(tmp_path, ROWS)
 
 
 def test_other_models_are_refused(tmp_path: Path) -> None:

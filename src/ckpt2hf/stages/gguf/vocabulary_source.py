@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from ckpt2hf.errors import TokenizerError
 from ckpt2hf.tokenizers import CONFIG, ROLES, TOKENIZER
 from ckpt2hf.tokenizers.sentencepiece_pieces import Inexpressible
+from ckpt2hf.tokenizers.tokenizer_json import parsed
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -119,8 +120,8 @@ def read(directory: Path) -> Source | None:
             remedies=["convert again with --tokenizer FILE", "--gguf-tokenizer none   writes token ids only"],
         )
     table, config, specials = (_read(directory / name) for name in (TOKENIZER, CONFIG, _SPECIALS))
-    if not isinstance(table.get("model"), dict) or "vocab" not in table["model"]:
-        raise TokenizerError(f"{TOKENIZER} has no model with a vocabulary", where=str(path))
+    # The library says whether it is whole, so that nothing below has to ask for a part before it looks at it.
+    parsed(path, path.read_text(encoding="utf-8"))
     return Source(table, {**specials, **config})
 
 
