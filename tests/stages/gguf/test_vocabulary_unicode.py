@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 import unicodedata
 from itertools import product
 from typing import TYPE_CHECKING, Any
@@ -94,3 +96,17 @@ def test_a_directory_without_tokenizer_has_no_vocabulary(tmp_path: Path) -> None
     writer.write_kv_data_to_file()
     writer.close()
     assert LlamaVocabulary(tmp_path / "none.gguf").tokens == 50
+
+
+def test_a_refusal_needs_neither_pytorch_nor_llama_cpp(tmp_path: Path) -> None:
+    folder = directory(tmp_path, {**json.loads(_all_pairs([byte_level()]).to_str()), "normalizer": {"type": "NFC"}})
+    code = (
+        "import sys; from pathlib import Path; from ckpt2hf.errors import TokenizerError\n"
+        "from ckpt2hf.stages.gguf.vocabulary import vocabulary_of\n"
+        "try: vocabulary_of(Path(sys.argv[1]), 70000)\n"
+        "except TokenizerError as error: print(error.details[0])\n"
+        "print(sorted({'torch', 'transformers', 'llama_cpp', 'gguf'} & set(sys.modules)))"
+    )
+    ran = subprocess.run([sys.executable, "-c", code, str(folder)], capture_output=True, text=True, check=True)
+    assert ran.stdout.splitlines()[1:] == ["[]"], ran.stdout
+    assert "its normalizer (NFC)" in ran.stdout
