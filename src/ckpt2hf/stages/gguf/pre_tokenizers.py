@@ -4,8 +4,9 @@ A GGUF file names the split and llama.cpp has it in its code, so a tokenizer.jso
 be expressed. The name is found by what the pre-tokenizer does: its steps are written out as regexes, each regex as its
 alternatives, and alternatives that match the same text are one.
 
-Names whose split llama.cpp only comes near to are not here: `gpt-4o` tells capital letters from small ones in ASCII
-only, `falcon`, `bloom` and the like were not compared.
+Some names are not here. `gpt-4o` stands for a split that tells capital letters from small ones, which llama.cpp does in
+ASCII only. `seed-coder`, `ufakzeka`, `minicpm5` and others run through std::regex, which ends the process at a word of
+100,000 letters.
 
 Source: ggml-org/llama.cpp@0c1e570 src/llama-vocab.cpp (`llm_tokenizer_bpe`, `llama_vocab::impl::load`) and
 src/unicode.cpp (`unicode_regex_split_custom_*`); huggingface/tokenizers@v0.22.2 tokenizers/src/pre_tokenizers.
@@ -58,9 +59,6 @@ PRE_TOKENIZERS = (
         "qwen35",
         ((_ANY_CASE, r"[^\r\n\p{L}\p{N}]?[\p{L}\p{M}]+", r"\p{N}", r" ?[^\s\p{L}\p{M}\p{N}]+[\r\n]*", *_LINES),),
     ),
-    PreTokenizer("minicpm5", ((r"\p{N}{1,3}",), _words(r"\p{N}+")), whole=True),
-    PreTokenizer("seed-coder", ((_ANY_CASE, _LETTERS, r"\p{N}", r" ?[^\s\p{L}\p{N}\r\n]+", *_LINES),)),
-    PreTokenizer("ufakzeka", ((_LETTERS, r"\p{N}", _SIGNS, *_LINES),)),
 )
 """Of several that do the same, the one that comes first is written."""
 
@@ -75,11 +73,9 @@ _SPELLINGS: Mapping[str, str] = {
     r" ?[^\s\p{L}\p{N}]++": r" ?[^\s\p{L}\p{N}]+",
     r"[^\r\n\p{L}\p{N}]?+\p{L}+": _LETTERS,
     r"[^\r\n\p{L}\p{N}]?+\p{L}++": _LETTERS,
-    r"\p{N}{1}": r"\p{N}",
     r"(?>\p{N}{1,3})": r"\p{N}{1,3}",
     r" ?[^\s\p{L}\p{N}]++[\r\n]*": _SIGNS,
     r" ?[^\s\p{L}\p{N}]++[\r\n]*+": _SIGNS,
-    r" ?[^\s\p{L}\p{N}\r\n]++": r" ?[^\s\p{L}\p{N}\r\n]+",
     r"\s*[\r\n]": r"\s*[\r\n]+",
 }
 """Other ways to write an alternative. A possessive quantifier changes nothing where what follows it can match none of

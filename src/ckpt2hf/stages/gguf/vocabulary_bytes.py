@@ -34,15 +34,17 @@ def fits(source: Source) -> bool:
 
 def other_split(source: Source) -> str:
     """Why a BPE that merges characters cannot be expressed."""
-    pre = source.table.get("pre_tokenizer")
-    kind = pre.get("type") if isinstance(pre, dict) else None
-    regex = pre.get("pattern", {}).get("Regex") if isinstance(pre, dict) and kind == "Split" else None
-    name = "Whitespace (written as its regex)" if regex == WORDS else kind
-    if kind is None:
+    steps = parts(source.table.get("pre_tokenizer"), "pretokenizers")
+    if not steps:
         return "it merges characters and not bytes, and has neither a pre-tokenizer nor byte tokens"
+    words = [step.get("pattern") == {"Regex": WORDS} for step in steps]
+    named = [
+        "Whitespace (written as its regex)" if is_word else step["type"]
+        for is_word, step in zip(words, steps, strict=True)
+    ]
     return (
-        f"its pre-tokenizer is {name}: it merges characters, and those that are not in its vocabulary are unknown; "
-        "llama.cpp merges bytes, and loses none, not even white space"
+        f"its pre-tokenizer is {', '.join(named)}: it merges characters, and those that are not in its vocabulary are "
+        "unknown; llama.cpp merges bytes, and loses none, not even white space"
     )
 
 

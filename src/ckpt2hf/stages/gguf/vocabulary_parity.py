@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import random
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 
 _SHOWN = 40
 """Characters of a text that are shown, and ids of a list."""
+_OWN, _ORDERS = 2048, 16
+"""Tokens of the tokenizer whose own text is looked at, at most, and in how many orders."""
 _ROOM = 8
 """Ids beside those of the bytes of a text, at first."""
 
@@ -154,14 +157,16 @@ def tokenizer_checks(file: Path, directory: Path, texts: Mapping[str, str]) -> t
     except VerificationError as error:
         return (Check("gguf tokenizer loads", passed=False, summary=error.what),)
     try:
-        compared = _compared(vocabulary, _Directory(directory), source, {**PROBES, **specials(source), **texts})
+        library = _Directory(directory)
+        all_texts = {**PROBES, **_specials(source), **_own(library, source), **texts}
+        compared = _compared(vocabulary, library, source, all_texts)
         seen = [each for each in compared if each is not None]
         return (_loads(vocabulary), _encodes(seen, len(compared) - len(seen)), _decodes(seen))
     finally:
         vocabulary.close()
 
 
-def specials(source: Source) -> dict[str, str]:
+def _specials(source: Source) -> dict[str, str]:
     """Texts with the added tokens of a tokenizer in them."""
     names = [each.content for each in source.added]
     return {
@@ -169,6 +174,23 @@ def specials(source: Source) -> dict[str, str]:
         "special tokens alone": "".join(names),
         "special tokens and spaces": " ".join(f" {name} \n{name}\n {name[:-1]} " for name in names),
     }
+
+
+def _own(directory: _Directory, source: Source) -> dict[str, str]:
+    """Texts of the tokenizer's own tokens, in their order and in others.
+
+    A small vocabulary gives most texts the same ids however they are split; not where one of its tokens ends in what
+    another one could go on with.
+    """
+    special = {each.id for each in source.added} | {source.model.get("unk_id")}
+    ids = sorted({*source.own.values()} - special)
+    own = [directory.decode([number]) for number in ids[:: -(-len(ids) // _OWN) or 1]]
+    found = {"its own tokens": "".join(own)}
+    rng = random.Random(0)  # noqa: S311 - no secret
+    for k in range(_ORDERS):
+        rng.shuffle(own)
+        found[f"its own tokens, mixed ({k + 1})"] = "".join(own)
+    return found
 
 
 def _compared(

@@ -49,6 +49,11 @@ def merged(source: Source) -> Draft:
             "a character that is no token is unknown to it (no byte_fallback, or not all 256 byte tokens), and "
             "llama.cpp has to write such a character as its bytes"
         )
+    changed = next((each for each in source.added if each.normalized), None)
+    if changed is not None:
+        raise Inexpressible(
+            f"its token {changed.content!r} is looked for in the changed text (normalized), and in llama.cpp before"
+        )
     prefix = _prefix(source)
     ranks = _ranks(source)
     _require_unmade(source, ranks)

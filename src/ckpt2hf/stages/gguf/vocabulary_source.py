@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from ckpt2hf.errors import TokenizerError
 from ckpt2hf.tokenizers import CONFIG, ROLES, TOKENIZER
 from ckpt2hf.tokenizers.sentencepiece_pieces import Inexpressible
+from ckpt2hf.tokenizers.tokenizer_json import parsed
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -29,6 +30,8 @@ class Added:
     special: bool
     strips: bool = False
     """Whether it takes white space beside it, or is found as a whole word only."""
+    normalized: bool = False
+    """Whether it is looked for in the text as the normalizer leaves it."""
 
 
 @dataclass(frozen=True)
@@ -68,12 +71,13 @@ class Source:
                 row["content"],
                 bool(row.get("special")),
                 any(row.get(key) for key in ("lstrip", "rstrip", "single_word")),
+                bool(row.get("normalized")),
             )
             for row in self.table.get("added_tokens") or ()
         }
         for role, token in self.roles.items():
             if token in found:
-                found[token] = Added(found[token].id, token, special=True, strips=found[token].strips)
+                found[token] = replace(found[token], special=True)
             elif token in self.own:
                 found[token] = Added(self.own[token], token, special=True)
             else:
@@ -116,8 +120,8 @@ def read(directory: Path) -> Source | None:
             remedies=["convert again with --tokenizer FILE", "--gguf-tokenizer none   writes token ids only"],
         )
     table, config, specials = (_read(directory / name) for name in (TOKENIZER, CONFIG, _SPECIALS))
-    if not isinstance(table.get("model"), dict) or "vocab" not in table["model"]:
-        raise TokenizerError(f"{TOKENIZER} has no model with a vocabulary", where=str(path))
+    # The library says whether it is whole, so that nothing below has to ask for a part before it looks at it.
+    parsed(path, path.read_text(encoding="utf-8"))
     return Source(table, {**specials, **config})
 
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ckpt2hf.stages.gguf.vocabulary_table import Draft, parts
+from ckpt2hf.tokenizers.sentencepiece_charsmap import table
 from ckpt2hf.tokenizers.sentencepiece_pieces import SPACE, Inexpressible, Kind, Pieces
 from ckpt2hf.tokenizers.sentencepiece_pieces import unigram as built_unigram
 from ckpt2hf.tokenizers.sentencepiece_text import normalizer
@@ -44,8 +45,8 @@ def unigram(source: Source) -> Draft:
     pieces = Pieces(tuple((text, scores[number], kinds[number]) for number, (text, _) in enumerate(rows)))
     charsmap, tidy = _normalization(source, pieces)
     notes = ["what is unknown is shown as ⁇ by transformers, and as its token's name or not at all by llama.cpp"]
-    if tidy:
-        notes.append(f"a {SPACE} that a text itself ends with is dropped by transformers, and kept by llama.cpp")
+    if tidy and SPACE not in table(charsmap):
+        notes.append(f"a {SPACE} at an edge of a text itself is dropped by transformers, and kept by llama.cpp")
     return Draft(
         model=MODEL,
         texts={number: text for number, (text, _) in enumerate(rows)},
