@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 pytestmark = [pytest.mark.image, pytest.mark.slow, pytest.mark.usefixtures("image")]
 GELU = ("--set", "activation=gelu")
-EVERY = ("onnx", "onnx-fp16", "onnx-q8", "onnx-int8", "onnx-uint8", "onnx-q4", "onnx-q4f16")
+EVERY = ("onnx", "onnx-fp16", "onnx-q8", "onnx-int8", "onnx-uint8", "onnx-q4", "onnx-q4f16", "gguf-f32", "gguf-f16")
 
 
 def forms_of(directory: Path) -> list[str]:

@@ -34,12 +34,20 @@ PRICE = Price(
 def test_listing_them_imports_nothing_heavy() -> None:
     code = "import sys, ckpt2hf.stages; print(*{name.partition('.')[0] for name in sys.modules})"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert not {"torch", "transformers", "optimum", "onnx", "onnxruntime"} & set(done.stdout.split())
+    heavy = {"torch", "transformers", "optimum", "onnx", "onnxruntime", "gguf", "llama_cpp"}
+    assert not heavy & set(done.stdout.split())
 
 
 def test_ids_and_files_are_unlike() -> None:
-    assert len({stage.id for stage in STAGES}) == len({stage.path for stage in STAGES}) == len(STAGES)
-    assert [stage.id for stage in STAGES if stage.exact] == ["onnx"]
+    assert len({stage.id for stage in STAGES}) == len({stage.path("a") for stage in STAGES}) == len(STAGES)
+    assert [stage.id for stage in STAGES if stage.exact] == ["onnx", "gguf-f32"]
+    for stage in STAGES:
+        assert [other.id for other in STAGES if other.is_path(stage.path("My-GPT-134M-v1.0"))] == [stage.id]
+
+
+@pytest.mark.parametrize("path", ["onnx/model.onnx_data", "gguf/-F16.gguf", "gguf/a/b-F16.gguf", "gguf/a-f16.gguf", ""])
+def test_other_files_are_no_forms(path: str) -> None:
+    assert not any(stage.is_path(path) for stage in STAGES)
 
 
 def test_names_are_understood() -> None:
@@ -58,13 +66,16 @@ def test_what_optimum_does_not_export_is_refused_by_name() -> None:
         else:
             assert len(problems) == len(STAGES)
             assert all(target.hf_class in problem and "LlamaForCausalLM" in problem for problem in problems)
+            assert any("optimum-onnx exports" in problem for problem in problems)
+            assert any("llama.cpp computes" in problem for problem in problems)
 
 
-def test_a_missing_package_has_a_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+@pytest.mark.parametrize(("family", "package"), [("onnx", "onnxruntime"), ("gguf", "llama_cpp")])
+def test_a_missing_package_has_a_remedy(monkeypatch: pytest.MonkeyPatch, family: str, package: str) -> None:
+    monkeypatch.setitem(sys.modules, package, None)
     problems = preflight("GPT2LMHeadModel", STAGES)
-    assert len(problems) == len(STAGES)
-    assert all("onnxruntime" in problem and "pip install 'ckpt2hf[onnx]'" in problem for problem in problems)
+    assert len(problems) == sum(stage.family == family for stage in STAGES)
+    assert all(package in problem and f"pip install 'ckpt2hf[{family}]'" in problem for problem in problems)
 
 
 def test_the_processor_is_known(tmp_path: Path) -> None:
