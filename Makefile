@@ -24,7 +24,7 @@ INSTALL_TORCH = -m pip install $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX)) '
 help: ## List what can be made
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
-setup: $(VENV)/.made ## Make .venv, with ckpt2hf and everything its development needs
+setup: $(VENV)/.made $(VENV)/llama.cpp/.made ## Make .venv, with ckpt2hf and everything its development needs
 
 setup-5x: $(VENV_5X)/.made ## Make .venv-5x, where transformers 5.x reads what ckpt2hf wrote
 
@@ -97,6 +97,16 @@ $(VENV)/bin/python $(VENV_5X)/bin/python:
 $(VENV)/.made: pyproject.toml | $(VENV)/bin/python
 	$(VENV)/bin/python $(INSTALL_TORCH)
 	CMAKE_ARGS='$(LLAMA_CPP)' $(VENV)/bin/python -m pip install --editable '.[dev]'
+	@touch $@
+
+# llama.cpp's own converter, for a test: the source of llama-cpp-python has it, its wheel does not.
+$(VENV)/llama.cpp/.made: $(VENV)/.made
+	rm -rf $(@D) && mkdir -p $(@D)
+	version=$$($(VENV)/bin/python -c 'import importlib.metadata as m; print(m.version("llama-cpp-python"))') && \
+	  $(VENV)/bin/python -m pip download --quiet --no-deps --no-binary llama-cpp-python --dest $(@D) "llama-cpp-python==$$version"
+	tar --extract --gzip --file $(@D)/*.tar.gz --directory $(@D) --strip-components=3 --wildcards \
+	  '*/vendor/llama.cpp/convert_hf_to_gguf.py' '*/vendor/llama.cpp/conversion' '*/vendor/llama.cpp/gguf-py/gguf'
+	rm $(@D)/*.tar.gz
 	@touch $@
 
 $(VENV_5X)/.made: Makefile | $(VENV_5X)/bin/python
