@@ -67,6 +67,9 @@ def test_files_are_named_and_summed(formed: Path, files: dict[str, Path]) -> Non
 def test_fallbacks_are_named_with_the_reason(formed: Path) -> None:
     form = next(each for each in read_report(formed / "conversion.json").stages if each.id == "gguf-q4_k_m")
     assert form.kept
+    foretold = [note for note in form.notes if "instead of Q4_K" in note]
+    assert len(foretold) == 2  # rows of 96 and of 384
+    assert sum(int(note.split()[0]) for note in foretold) == len(form.kept) + 1  # and the embedding, which is looked up
     assert all("do not fit Q4_K" in kept.why for kept in form.kept)
     assert 5 < form.matrix_bits < 8
 

@@ -13,6 +13,7 @@ import llama_cpp
 from ckpt2hf import limits
 from ckpt2hf.errors import VerificationError
 from ckpt2hf.plan import plan_gguf
+from ckpt2hf.stages.gguf.fallback import fallbacks
 from ckpt2hf.stages.gguf.importance import importance
 from ckpt2hf.stages.gguf.written import notes_of
 from ckpt2hf.stages.job import Written
@@ -40,7 +41,8 @@ def make(job: Job, stage: Stage, _work: Path) -> Written:
     if status:
         raise VerificationError(f"llama.cpp could not quantize to {kind}: status {status}", where=job.base)
     settings = {"kind": kind, "tokenizer": _tokenizer(job.base), "importance": len(matter)}
-    return Written(settings, notes_of(plan_gguf(Path(job.directory))))
+    plan = plan_gguf(Path(job.directory))
+    return Written(settings, (*notes_of(plan), *fallbacks(plan, stage)))
 
 
 def _columns(matter: Mapping[str, Array]) -> Any:  # noqa: ANN401 - an array of the library's structures
