@@ -154,7 +154,7 @@ def test_without_forms_there_are_no_plots_and_the_way_to_get_some() -> None:
 
 
 def test_a_class_that_has_no_forms_is_not_sent_for_some() -> None:
-    text = Page(replace(model(), target="Olmo3ForCausalLM")).text
+    text = Page(replace(model(), target="Cohere2ForCausalLM")).text
     assert "makes none of this class" in text
     assert "ckpt2hf quantize" not in text
 

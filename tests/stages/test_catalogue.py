@@ -16,7 +16,8 @@ from ckpt2hf.targets import TARGETS
 if TYPE_CHECKING:
     from pathlib import Path
 
-SUPPORTED = {"gpt2", "llama", "qwen3", "qwen3_moe", "gemma3_text"}
+_BOTH = {"gpt2", "llama", "qwen3", "qwen3_moe", "gemma3_text"}
+SUPPORTED = {"onnx": _BOTH, "gguf": _BOTH | {"olmo3"}}
 PRICE = Price(
     tokens=9,
     mean_kl=0.01,
@@ -58,16 +59,16 @@ def test_names_are_understood() -> None:
             stages_named(wrong, Command.QUANTIZE)
 
 
-def test_what_optimum_does_not_export_is_refused_by_name() -> None:
+def test_what_a_family_does_not_know_is_refused_by_name() -> None:
     for target in TARGETS:
-        problems = preflight(target.hf_class, STAGES)
-        if target.id in SUPPORTED:
-            assert problems == []
-        else:
-            assert len(problems) == len(STAGES)
-            assert all(target.hf_class in problem and "LlamaForCausalLM" in problem for problem in problems)
-            assert any("optimum-onnx exports" in problem for problem in problems)
-            assert any("llama.cpp computes" in problem for problem in problems)
+        for family, said in (("onnx", "optimum-onnx exports"), ("gguf", "llama.cpp computes")):
+            stages = [stage for stage in STAGES if stage.family == family]
+            problems = preflight(target.hf_class, stages)
+            if target.id in SUPPORTED[family]:
+                assert problems == []
+            else:
+                assert len(problems) == len(stages)
+                assert all(target.hf_class in problem and f"{said} GPT2LMHeadModel" in problem for problem in problems)
 
 
 @pytest.mark.parametrize(("family", "package"), [("onnx", "onnxruntime"), ("gguf", "llama_cpp")])

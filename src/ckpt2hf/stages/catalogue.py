@@ -79,7 +79,7 @@ _ONNX_STAGES = (
 _GGUF: dict[str, Any] = {
     "family": "gguf",
     "packages": ("torch", "transformers", "gguf", "llama_cpp"),
-    "targets": ("gpt2", "llama", "qwen3", "qwen3_moe", "gemma3_text"),
+    "targets": ("gpt2", "llama", "qwen3", "qwen3_moe", "gemma3_text", "olmo3"),
     # Files are mapped. Weights of a directory that are not float32 are widened in memory, once.
     "memory": Memory(450 * _MIB, 1.2),
 }

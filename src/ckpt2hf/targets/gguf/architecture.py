@@ -76,5 +76,17 @@ def like_llama(spec: ModelSpec) -> dict[str, Any]:
     return keys
 
 
+def windows(spec: ModelSpec) -> dict[str, Any]:
+    """Keys of those whose layers may see no more than a window."""
+    slides = [spec.layer_pattern.slides(i) for i in range(spec.layers)]
+    if not any(slides):
+        return {}
+    return {
+        "attention.sliding_window": spec.sliding_window,
+        "attention.sliding_window_pattern": slides,
+        "rope.freq_base_swa": spec.rope_local_theta,
+    }
+
+
 __all__ = ["ALIKE", "ATTENTION", "ENDS", "GELU_TANH", "MLP", "PRE_NORMS", "QK_NORMS", "SILU", "TIES", "USUAL_SCALE"]
-__all__ += ["GgufArchitecture", "like_llama", "same", "sizes"]
+__all__ += ["GgufArchitecture", "like_llama", "same", "sizes", "windows"]

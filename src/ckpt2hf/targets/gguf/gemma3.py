@@ -20,6 +20,7 @@ from ckpt2hf.targets.gguf.architecture import (
     TIES,
     GgufArchitecture,
     like_llama,
+    windows,
 )
 from ckpt2hf.targets.gguf.qwen3 import HEAD_NORMS, INPUTS, OUT
 from ckpt2hf.targets.gpt2 import SIZES
@@ -36,14 +37,7 @@ def _keys(spec: ModelSpec) -> dict[str, Any]:
     keys = {**like_llama(spec), "rope.freq_base": spec.rope_theta or spec.rope_local_theta}
     if spec.logit_softcap:
         keys["final_logit_softcapping"] = spec.logit_softcap
-    slides = [spec.layer_pattern.slides(i) for i in range(spec.layers)]
-    if any(slides):
-        keys |= {
-            "attention.sliding_window": spec.sliding_window,
-            "attention.sliding_window_pattern": slides,
-            "rope.freq_base_swa": spec.rope_local_theta,
-        }
-    return keys
+    return {**keys, **windows(spec)}
 
 
 GEMMA3 = GgufArchitecture(
