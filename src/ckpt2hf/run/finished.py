@@ -11,7 +11,7 @@ from ckpt2hf.report import MODELFILE, model_card, modelfile, read_report
 from ckpt2hf.run.card import said_in, sums_of
 from ckpt2hf.run.convert import CARD, REPORT
 from ckpt2hf.sources import sha256_of
-from ckpt2hf.stages import STAGES
+from ckpt2hf.stages import GGUF, STAGES
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -32,10 +32,16 @@ class Finished:
     digest: str
     """Of its report."""
 
-    def made(self, stage: Stage) -> Path | None:
-        """The file of an earlier run, if it is still the one that was proved; the first of its parts."""
+    def made(self, stage: Stage, *, tokenizer: bool) -> Path | None:
+        """The file of an earlier run, if it is still the one that was proved; the first of its parts.
+
+        A GGUF file is no base for another that has to have a tokenizer where it has none, or the reverse.
+        """
         before = next((each for each in self.report.stages if each.id == stage.id), None)
         if before is None or not all(self._unchanged(file.name) for file in before.files):
+            return None
+        wanted = tokenizer and self.report.tokenizer is not None
+        if stage.family == GGUF.family and (before.settings["tokenizer"] != "none") != wanted:
             return None
         return (self.place / before.files[0].name).resolve()
 

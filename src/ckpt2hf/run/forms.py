@@ -49,7 +49,9 @@ def make_forms(asked: FormsRequest, progress: Progress | None = None) -> tuple[F
     size = size_of(spec, (tensor.shape for tensor in found.report.tensors))
     tokens = asked.sample.tokens(asked.directory, spec.vocab, shown_to(spec).window)
     importance = importance_tokens(asked, spec.vocab, shown_to(spec).window, tokens.ids)
-    bases = {stage.id: file for stage in bases_of(asked.stages) if (file := found.made(stage))}
+    bases = {
+        stage.id: file for stage in bases_of(asked.stages) if (file := found.made(stage, tokenizer=asked.tokenizer))
+    }
     require_room([stage for stage in asked.needed if stage.id not in bases], size)
     log = asked.log or place.with_name(f"{place.name}.{asked.command.value}.log")
     forms: list[Form] = []

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ckpt2hf.verify import surprisal
+from ckpt2hf.stages.price import Price
+from ckpt2hf.verify import Check, surprisal
 
 if TYPE_CHECKING:
     from ckpt2hf.tensors import Array
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
 _AT_ONCE = 1 << 20
 """Logits that are looked at in float64 at a time."""
 _LOGITS = "logits"
+FINITE = "finite logits"
+CACHED_ROWS, CACHED_TOKENS = 2, 48
+"""Sequences that are read token by token as well, and tokens of each."""
 
 
 @dataclass
@@ -97,6 +101,28 @@ class Divergence:
     def logit_error(self) -> float:
         """The norm of the difference by the norm, each position's mean apart."""
         return self._errors[_LOGITS].relative
+
+    def price(
+        self, cached: Divergence, *, real: bool, keys: tuple[float, ...] = (), values: tuple[float, ...] = ()
+    ) -> Price:
+        """All of it. `cached` is the form token by token against itself; `real` tokens are those of a text."""
+        return Price(
+            tokens=self.count,
+            mean_kl=self.mean_kl,
+            p99_kl=self.p99_kl,
+            top1=self.top1,
+            ppl_ratio=self.ppl_ratio if real else None,
+            cache_top1=cached.top1,
+            cache_kl=cached.mean_kl,
+            key_errors=keys,
+            value_errors=values,
+            logit_error=self.logit_error,
+        )
+
+    def finite_check(self) -> Check:
+        """Whether there is anything to go on at all."""
+        numbers = "numbers" if self.finite else "not all numbers"
+        return Check(FINITE, passed=self.finite, summary=f"logits of {self.count} positions are {numbers}")
 
     def error_inside(self, name: str) -> float:
         """The same of numbers inside the model."""

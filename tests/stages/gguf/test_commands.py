@@ -141,6 +141,15 @@ def test_a_form_made_again_takes_the_place_of_the_old_one(formed: Path, tmp_path
     assert after == sorted([*before, "az-mini-601K-v1.0-Q6_K.gguf"])
 
 
+def test_a_base_with_a_tokenizer_is_none_for_a_file_without(formed: Path, tmp_path: Path) -> None:
+    copy = Path(shutil.copytree(formed, tmp_path / "az-mini"))
+    done = cli("quantize", copy, "--to", "gguf-q6_k", "--gguf-tokenizer", "none")
+    assert done.returncode == 0, done.stderr
+    assert "== gguf-f32\n" in (tmp_path / "az-mini.quantize.log").read_text(encoding="utf-8")
+    file = next((copy / "gguf").glob("*-Q6_K.gguf"))
+    assert gguf.GGUFReader(file).fields["tokenizer.ggml.model"].contents() == "none"
+
+
 def test_the_modelfile_is_what_ollama_reads(formed: Path) -> None:
     """The grammar of docs/modelfile.md: instructions with arguments, comments, a text between three quotes."""
     text = (formed / "gguf" / "Modelfile").read_text(encoding="utf-8")

@@ -8,22 +8,19 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ckpt2hf.plan import plan_gguf
-from ckpt2hf.stages.divergence import Divergence
+from ckpt2hf.stages.divergence import CACHED_ROWS, CACHED_TOKENS, Divergence
 from ckpt2hf.stages.gguf.model import LlamaModel
 from ckpt2hf.stages.gguf.reference import reference
 from ckpt2hf.stages.gguf.vocabulary_parity import tokenizer_checks
 from ckpt2hf.stages.gguf.weights import use_of
-from ckpt2hf.stages.price import Price
 from ckpt2hf.verify import Check
 from ckpt2hf.verify.directory_tokenizer import directory_tokenizer
 
 if TYPE_CHECKING:
     from ckpt2hf.stages.job import Job, Use
+    from ckpt2hf.stages.price import Price
     from ckpt2hf.stages.stage import Stage
     from ckpt2hf.tensors import Array
-
-_CACHED_ROWS, _CACHED_TOKENS = 2, 48
-"""Sequences that are read token by token as well, and tokens of each."""
 
 
 def examine(job: Job, stage: Stage) -> tuple[tuple[Check, ...], Price | None, Use]:
@@ -35,32 +32,17 @@ def examine(job: Job, stage: Stage) -> tuple[tuple[Check, ...], Price | None, Us
     for ids, wanted, last in reference(job):
         found = model.logits(ids[:, :-1])[:, -last:]
         apart.add(wanted, found, ids[:, -last:] if job.real else None)
-        worst = max(worst, float(np.abs(wanted - found).max()))
+        here = float(np.abs(wanted - found).max())
+        worst = here if not here <= worst else worst  # NaN stays
         widest = max(widest, float(np.std(wanted, axis=-1).mean()))
-        rows += list(ids[: max(_CACHED_ROWS - len(rows), 0), : min(_CACHED_TOKENS, job.window)])
+        rows += list(ids[: max(CACHED_ROWS - len(rows), 0), : min(CACHED_TOKENS, job.window)])
     cached = Divergence()
     for row in rows:
         cached.add(model.logits(row[None]), model.stepped(row[None]), None)
-    numbers = "numbers" if apart.finite else "not all numbers"
-    checks = [
-        Check("finite logits", passed=apart.finite, summary=f"logits of {apart.count} positions are {numbers}"),
-        *_tokenizer(job, files[0]),
-    ]
+    checks = [apart.finite_check(), *_tokenizer(job, files[0])]
     if stage.exact:
         checks.append(_near(job, worst, widest, apart.count))
-    price = Price(
-        tokens=apart.count,
-        mean_kl=apart.mean_kl,
-        p99_kl=apart.p99_kl,
-        top1=apart.top1,
-        ppl_ratio=apart.ppl_ratio if job.real else None,
-        cache_top1=cached.top1,
-        cache_kl=cached.mean_kl,
-        key_errors=(),
-        value_errors=(),
-        logit_error=apart.logit_error,
-    )
-    return tuple(checks), price, use_of(files, stage)
+    return tuple(checks), apart.price(cached, real=job.real), use_of(files, stage)
 
 
 def _tokenizer(job: Job, file: Path) -> tuple[Check, ...]:

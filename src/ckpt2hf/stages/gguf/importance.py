@@ -7,13 +7,13 @@ Source: llama.cpp tools/imatrix/README.md; src/llama-quant.cpp for the order of 
 
 from __future__ import annotations
 
-import fcntl
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ckpt2hf.plan import modules_of_gguf
+from ckpt2hf.stages.gguf.once import once
 from ckpt2hf.verify import Windows
 
 if TYPE_CHECKING:
@@ -29,13 +29,13 @@ def importance(job: Job) -> Mapping[str, Array]:
     """The mean squares by the tensor's name in the file, `[columns]` or `[experts x columns]`; computed once."""
     assert job.importance is not None  # noqa: S101 - asked for only where there are tokens for it
     kept = Path(job.tokens).with_name(_FILE)
-    with kept.with_suffix(".lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)  # whoever makes another form at the same time waits for it
-        if not kept.exists():
-            begun = kept.with_name(f"begun-{_FILE}")
-            computed: dict[str, Any] = _computed(job, np.load(job.importance))
-            np.savez(begun, **computed)
-            begun.replace(kept)
+    tokens = np.load(job.importance)
+
+    def make(begun: Path) -> None:
+        computed: dict[str, Any] = _computed(job, tokens)
+        np.savez(begun, **computed)
+
+    once(kept, make)
     with np.load(kept) as found:
         return {name: found[name] for name in found.files}
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import fcntl
+import functools
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ckpt2hf.stages.gguf.once import once
 from ckpt2hf.verify import Windows
 
 if TYPE_CHECKING:
@@ -28,10 +29,7 @@ def windows(job: Job) -> Iterator[tuple[Array, int]]:
 def reference(job: Job) -> Iterator[tuple[Array, Array, int]]:
     """The windows with PyTorch's logits `[batch, predicted, vocab]`."""
     kept = Path(job.tokens).with_name(_FILE)
-    with kept.with_suffix(".lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)  # whoever makes another form at the same time waits for it
-        if not kept.exists():
-            _compute(job, kept)
+    once(kept, functools.partial(_compute, job))
     whole = np.load(kept, mmap_mode="r")
     at = 0
     for ids, last in windows(job):
@@ -40,14 +38,13 @@ def reference(job: Job) -> Iterator[tuple[Array, Array, int]]:
         at += count
 
 
-def _compute(job: Job, kept: Path) -> None:
-    """Leaves the logits in a file, which appears whole."""
+def _compute(job: Job, begun: Path) -> None:
+    """Leaves the logits in a file."""
     from ckpt2hf.verify.huggingface_model import HuggingFaceModel  # noqa: PLC0415 - imports torch
     from ckpt2hf.verify.language_model import class_of  # noqa: PLC0415
 
     model = HuggingFaceModel(Path(job.directory), class_of(Path(job.directory)))
     count = sum(len(ids) * last for ids, last in windows(job))
-    begun = kept.with_name(f"{job.stage}.{_FILE}")
     whole = np.lib.format.open_memmap(begun, "w+", np.float32, (count, model.vocab))
     at = 0
     for ids, last in windows(job):
@@ -55,4 +52,3 @@ def _compute(job: Job, kept: Path) -> None:
         whole[at : at + len(ids) * last] = found.reshape(-1, model.vocab)
         at += len(ids) * last
     whole.flush()
-    begun.replace(kept)

@@ -6,20 +6,18 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ckpt2hf.stages.divergence import Divergence
+from ckpt2hf.stages.divergence import CACHED_ROWS, CACHED_TOKENS, Divergence
 from ckpt2hf.stages.onnx.model import OnnxModel
-from ckpt2hf.stages.price import Price
 from ckpt2hf.verify import Check, Windows
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from ckpt2hf.stages.job import Job
+    from ckpt2hf.stages.price import Price
     from ckpt2hf.tensors import Array
 
-_CACHED_ROWS, _CACHED_TOKENS = 2, 48
-"""Sequences that are read token by token as well, and tokens of each."""
-FINITE, CACHED = "finite logits", "cache"
+CACHED = "cache"
 
 
 def price_of(base: Path, file: Path, tokens: Array, job: Job) -> tuple[tuple[Check, ...], Price]:
@@ -33,23 +31,15 @@ def price_of(base: Path, file: Path, tokens: Array, job: Job) -> tuple[tuple[Che
         for name in kept.keys() & rounded.keys():
             all_in_all.add_inside(name, kept[name][:, :, -last:], rounded[name][:, :, -last:])
         all_in_all.add(wanted[:, -last:], found[:, -last:], ids[:, -last:] if job.real else None)
-        rows += list(ids[: max(_CACHED_ROWS - len(rows), 0), : min(_CACHED_TOKENS, job.window)])
-    cached = _cache(made, rows)
-    price = Price(
-        tokens=all_in_all.count,
-        mean_kl=all_in_all.mean_kl,
-        p99_kl=all_in_all.p99_kl,
-        top1=all_in_all.top1,
-        ppl_ratio=all_in_all.ppl_ratio if job.real else None,
-        cache_top1=cached.top1,
-        cache_kl=cached.mean_kl,
-        key_errors=tuple(all_in_all.error_inside(keys) for keys, _ in exact.layers),
-        value_errors=tuple(all_in_all.error_inside(values) for _, values in exact.layers),
-        logit_error=all_in_all.logit_error,
+        rows += list(ids[: max(CACHED_ROWS - len(rows), 0), : min(CACHED_TOKENS, job.window)])
+    price = all_in_all.price(
+        _cache(made, rows),
+        real=job.real,
+        keys=tuple(all_in_all.error_inside(keys) for keys, _ in exact.layers),
+        values=tuple(all_in_all.error_inside(values) for _, values in exact.layers),
     )
-    numbers = "numbers" if all_in_all.finite else "not all numbers"
     checks = (
-        Check(FINITE, passed=all_in_all.finite, summary=f"logits of {all_in_all.count} positions are {numbers}"),
+        all_in_all.finite_check(),
         Check(CACHED, passed=made.has_cache, summary="it takes past key values" if made.has_cache else "it takes none"),
     )
     return checks, price

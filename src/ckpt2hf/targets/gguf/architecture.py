@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from ckpt2hf.ir import Activation, Factor, Mlp, Norm, Position
+from ckpt2hf.ir import Activation, Mlp, Norm, Position
 from ckpt2hf.naming import Tie, pattern
-from ckpt2hf.targets.target import Architecture, Relation, Requirement, same
+from ckpt2hf.targets.target import Architecture, Relation, Requirement
 
 if TYPE_CHECKING:
     from ckpt2hf.ir import ModelSpec
@@ -21,7 +21,6 @@ PRE_NORMS = {"blk.{i}.attn_norm": "layers.{i}.attn_norm", "blk.{i}.ffn_norm": "l
 ENDS = {"token_embd": "embed", "output_norm": "final_norm", "output": "head"}
 TIES = (Tie(pattern("output.weight"), pattern("token_embd.weight")),)
 """llama.cpp takes the embedding where there is no head."""
-USUAL_SCALE = Requirement("attention_scale", (Factor("head_dim**-0.5"),), "it scales with head_dim**-0.5")
 ALIKE = (
     Requirement("norm", (Norm.RMSNORM,), "it has RMSNorm"),
     Requirement("mlp", (Mlp.GATED,), "it has a gated MLP"),
@@ -86,7 +85,3 @@ def windows(spec: ModelSpec) -> dict[str, Any]:
         "attention.sliding_window_pattern": slides,
         "rope.freq_base_swa": spec.rope_local_theta,
     }
-
-
-__all__ = ["ALIKE", "ATTENTION", "ENDS", "GELU_TANH", "MLP", "PRE_NORMS", "QK_NORMS", "SILU", "TIES", "USUAL_SCALE"]
-__all__ += ["GgufArchitecture", "like_llama", "same", "sizes", "windows"]
