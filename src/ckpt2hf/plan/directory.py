@@ -40,7 +40,7 @@ _FILES = tuple(f"{stem}{end}" for stem in ("model.safetensors", "pytorch_model.b
 """Where the weights are: safetensors before the other kind, as transformers prefers them."""
 
 
-def open_directory(source: Path, remedy: str) -> tuple[Checkpoint, str]:
+def open_directory(source: Path, remedy: str = "ckpt2hf convert   makes one of a checkpoint") -> tuple[Checkpoint, str]:
     """The weights of a local directory, names as they are, and the name of their file.
 
     Raises UsageError for what is no such directory, NotFoundError, CheckpointError.

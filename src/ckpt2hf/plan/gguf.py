@@ -28,7 +28,9 @@ if TYPE_CHECKING:
     from ckpt2hf.targets.gguf import GgufArchitecture
     from ckpt2hf.tensors import Readable
 
-_FREQUENCIES = "rope_freqs.weight"
+_POSITIONS, _FREQUENCIES = "position_embd.weight", "rope_freqs.weight"
+_WIDE = {_POSITIONS, _FREQUENCIES}
+"""Tables that are float32 in every file. Source: llama.cpp convert_hf_to_gguf.py, prepare_tensors."""
 _NO_ARCHITECTURE = "ONNX, or onnxruntime with the Hugging Face directory, computes it"
 
 
@@ -46,13 +48,20 @@ class GgufPlan:
     tensors: Mapping[str, Readable]
     """By their names in the file; matrices `[out, in]`."""
 
+    @property
+    def matrices(self) -> dict[str, Readable]:
+        """Those that may have fewer bits: what multiplies, or is looked up by a token's id."""
+        return {
+            name: tensor for name, tensor in self.tensors.items() if len(tensor.meta.shape) > 1 and name not in _WIDE
+        }
+
 
 def plan_gguf(directory: Path) -> GgufPlan:
     """The whole way of a directory, on metadata and vectors.
 
     Raises UnsupportedError for what llama.cpp cannot compute, and everything that reading a directory does.
     """
-    checkpoint, _ = open_directory(directory, "ckpt2hf convert   makes one of a checkpoint")
+    checkpoint, _ = open_directory(directory)
     model = understood(checkpoint, {})
     return as_gguf(model.target.hf_class, model.spec, model.slots, str(directory))
 
@@ -86,7 +95,7 @@ def modules_of_gguf(directory: Path) -> dict[str, tuple[str, ...]]:
 
     Several are experts, in their order; of queries, keys and values, which are given the same, there is one.
     """
-    checkpoint, _ = open_directory(directory, "ckpt2hf convert   makes one of a checkpoint")
+    checkpoint, _ = open_directory(directory)
     model = understood(checkpoint, {})
     plan = as_gguf(model.target.hf_class, model.spec, model.slots, str(directory))
     holder = {slot: each.names[0] for each in link(model.target.naming, model.spec) for slot in each.slots}
@@ -98,7 +107,7 @@ def modules_of_gguf(directory: Path) -> dict[str, tuple[str, ...]]:
     for each in link(plan.architecture.naming, plan.spec):
         (name,) = each.names
         matrices = [slot for slot in each.slots if slot.endswith(".weight") and "norm" not in slot and slot in holder]
-        if not matrices or name == "position_embd.weight":
+        if not matrices or name == _POSITIONS:
             continue
         kept = matrices if ".experts." in matrices[0] else matrices[:1]
         found[name] = tuple(holder[slot].removesuffix(".weight") for slot in kept)

@@ -15,7 +15,7 @@ from ckpt2hf.ir import ModelSpec, parse_field
 from ckpt2hf.output import locked_partial, new_directory
 from ckpt2hf.run.finished import add, finished
 from ckpt2hf.run.form_jobs import FormJobs
-from ckpt2hf.run.forms_request import require_gguf, require_possible, require_ratio, shown_to, size_of
+from ckpt2hf.run.forms_request import require_expressible, require_possible, require_ratio, shown_to, size_of
 from ckpt2hf.run.importance_tokens import importance_tokens
 from ckpt2hf.run.request import Silence
 from ckpt2hf.stages import bases_of, require_room
@@ -39,7 +39,7 @@ def make_forms(asked: FormsRequest, progress: Progress | None = None) -> tuple[F
     """
     require_possible(asked, class_of(asked.directory))
     require_ratio(asked)
-    require_gguf(asked)
+    require_expressible(asked)
     place = asked.directory.resolve()
     _require_replaceable(place)
     told = progress or Silence()

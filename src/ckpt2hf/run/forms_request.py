@@ -10,10 +10,20 @@ from typing import TYPE_CHECKING
 
 from ckpt2hf.errors import TokenizerError, UsageError
 from ckpt2hf.output import write_json
-from ckpt2hf.plan import as_gguf, plan_gguf
+from ckpt2hf.plan import as_gguf, open_directory, plan_gguf
 from ckpt2hf.remote import is_remote
 from ckpt2hf.run.stage_tokens import Calibration
-from ckpt2hf.stages import GGUF, Gates, Size, bases_of, preflight, require_room, stages_named
+from ckpt2hf.stages import (
+    GGUF,
+    ONNX,
+    Gates,
+    Size,
+    bases_of,
+    preflight,
+    require_reach,
+    require_room,
+    stages_named,
+)
 from ckpt2hf.stages.gguf.fallback import fallbacks
 from ckpt2hf.stages.gguf.vocabulary import vocabulary_of
 from ckpt2hf.tokenizers import tables
@@ -137,14 +147,18 @@ def require_possible(asked: FormsRequest, hf_class: str) -> None:
         raise UsageError("--cpu is about int8, which is not among the forms", remedies=["--to onnx-q8"])
 
 
-def require_gguf(asked: FormsRequest) -> None:
-    """Refuse GGUF files of a directory that llama.cpp cannot express: its model, or its tokenizer.
+def require_expressible(asked: FormsRequest) -> None:
+    """Refuse forms that cannot hold what is in the directory: its weights, its model, its tokenizer.
 
-    Raises UnsupportedError, TokenizerError.
+    Raises UsageError, UnsupportedError, TokenizerError.
     """
+    where = str(asked.directory)
+    if asked.has(ONNX.family):
+        checkpoint, _ = open_directory(asked.directory)
+        require_reach(asked.needed, ONNX.family, checkpoint.tensors, where)
     if asked.has(GGUF.family):
         plan = plan_gguf(asked.directory)
-        _require_no_fallback(asked, plan)
+        _require_types(asked, plan, where)
         if asked.tokenizer:
             vocabulary_of(asked.directory, plan.spec.vocab)
 
@@ -157,26 +171,27 @@ def require_forms(asked: FormsRequest, level: Level, plan: Plan) -> None:
     require_possible(asked, plan.target.hf_class)
     asked.sample.require(plan.spec.vocab, tokenizer=plan.tokenizer is not None)
     require_ratio(asked)
+    where = str(plan.checkpoint.path)
+    require_reach(asked.needed, ONNX.family, plan.tensors, where)
     if asked.has(GGUF.family):
-        made = as_gguf(plan.target.hf_class, plan.final_spec, plan.final_slots, str(plan.checkpoint.path))
-        _require_no_fallback(asked, made)
+        made = as_gguf(plan.target.hf_class, plan.final_spec, plan.final_slots, where)
+        _require_types(asked, made, where)
         if asked.tokenizer and plan.tokenizer:
             _require_vocabulary(plan.tokenizer, plan.final_spec.vocab)
     size = size_of(plan.spec, (tensor.meta.shape for tensor in plan.tensors.values()))
     require_room(asked.needed, size, beside=LIBRARIES[level] + _LEFT)
 
 
-def _require_no_fallback(asked: FormsRequest, plan: GgufPlan) -> None:
-    """Refuse types that not all matrices can have, where the user wants no others. Raises UsageError."""
-    if asked.fallback:
-        return
+def _require_types(asked: FormsRequest, plan: GgufPlan, where: str) -> None:
+    """Refuse types that not all matrices can have: for their numbers, or for their rows. Raises UsageError."""
+    require_reach(asked.needed, GGUF.family, plan.matrices, where)
     stages = (stage for stage in asked.stages if "types" in stage.settings)
     found = [f"{stage.id}: {line}" for stage in stages for line in fallbacks(plan, stage)]
-    if found:
+    if found and not asked.fallback:
         raise UsageError(
             "not every matrix can have the type that was asked for",
             details=found,
-            where=str(asked.directory),
+            where=where,
             remedies=["without --no-fallback, they get the other one", "--to gguf-q8_0   fits rows that 32 divides"],
         )
 

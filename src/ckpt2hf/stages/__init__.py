@@ -11,6 +11,7 @@ from ckpt2hf.stages.memory import Size, require_room, side_by_side
 from ckpt2hf.stages.preflight import preflight
 from ckpt2hf.stages.price import Price
 from ckpt2hf.stages.processor import PRESETS, preset_here
+from ckpt2hf.stages.reach import require_reach
 from ckpt2hf.stages.stage import Command, Stage
 
 __all__ = [
@@ -31,6 +32,7 @@ __all__ = [
     "bases_of",
     "preflight",
     "preset_here",
+    "require_reach",
     "require_room",
     "side_by_side",
     "stages_named",

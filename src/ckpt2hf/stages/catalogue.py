@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 _MIB = 1 << 20
+_FLOAT16 = 65504.0
+"""The largest number of that type."""
 
 # ONNX. The folder and the names are those of huggingface/transformers.js, src/utils/dtypes.js.
 _RUNTIME = ("onnx", "onnxruntime")
@@ -63,6 +65,7 @@ _ONNX_STAGES = (
         packages=_RUNTIME,
         memory=Memory(170 * _MIB, 5.1),
         bits=16,
+        largest=_FLOAT16,
         notes=_HALF,
         **_ONNX,
     ),
@@ -71,7 +74,13 @@ _ONNX_STAGES = (
     Stage(id="onnx-uint8", title="int8, unsigned", file="model_uint8.onnx", settings={"weights": "QUInt8"}, **_INT8),
     Stage(id="onnx-q4", title="int4 in blocks", file="model_q4.onnx", settings={"half": False}, **_INT4),
     Stage(
-        id="onnx-q4f16", title="int4, float16", file="model_q4f16.onnx", settings={"half": True}, notes=_HALF, **_INT4
+        id="onnx-q4f16",
+        title="int4, float16",
+        file="model_q4f16.onnx",
+        settings={"half": True},
+        largest=_FLOAT16,
+        notes=_HALF,
+        **_INT4,
     ),
 )
 
@@ -95,6 +104,7 @@ def _written(kind: str, title: str, bits: int, *, exact: bool = False) -> Stage:
         file=f"{{name}}-{kind}.gguf",
         bits=bits,
         exact=exact,
+        largest=_FLOAT16 if kind == "F16" else None,
         settings={"kind": kind},
         **_GGUF,
     )

@@ -27,7 +27,7 @@ class Job:
     out: str
     """The file to write."""
     base: str | None
-    """The float32 ONNX file it is made from; None for that file itself."""
+    """The float32 file of its family that it is made from; None for one that is made from the directory."""
     tokens: str
     """A `.npy` of token ids `[stretches, tokens]`."""
     real: bool

@@ -57,6 +57,8 @@ class Stage:
     """What its process takes."""
     exact: bool = False
     """Whether it has to compute the same function; else what it costs is measured."""
+    largest: float | None = None
+    """The largest number that its file can hold; None for the range of float32."""
     settings: Mapping[str, Any] = field(default_factory=dict)
     """What its maker is told."""
     notes: tuple[str, ...] = ()

@@ -27,8 +27,6 @@ _FILE_TYPES = {
     "F16": gguf.LlamaFileType.MOSTLY_F16,
     "BF16": gguf.LlamaFileType.MOSTLY_BF16,
 }
-_WIDE = {"position_embd.weight", "rope_freqs.weight"}
-"""Matrices and tables that are float32 in every file. Source: llama.cpp convert_hf_to_gguf.py, prepare_tensors."""
 
 
 def write(
@@ -51,9 +49,9 @@ def write(
     for key, value in plan.keys.items():
         _add(writer, f"{plan.architecture.id}.{key}", value)
     vocabulary(writer)
-    streams = []
+    streams, matrices = [], plan.matrices
     for name, tensor in plan.tensors.items():
-        stream = _Stream(tensor, _kind(name, tensor, kind))
+        stream = _Stream(tensor, kind if name in matrices else "F32")
         streams.append(stream)
         raw = gguf.GGMLQuantizationType[stream.kind]
         writer.add_tensor_info(name, tensor.meta.shape, np.dtype(np.float32), stream.nbytes, raw)
@@ -71,11 +69,6 @@ def _add(writer: gguf.GGUFWriter, key: str, value: Any) -> None:  # noqa: ANN401
         writer.add_array(key, value)
     else:
         getattr(writer, _NAMED[type(value)])(key, value)
-
-
-def _kind(name: str, tensor: Readable, kind: str) -> str:
-    """The type of a tensor in a file of this kind: only what multiplies or is looked up is narrower than float32."""
-    return "F32" if len(tensor.meta.shape) < 2 or name in _WIDE else kind  # noqa: PLR2004 - a vector
 
 
 class _Stream:
