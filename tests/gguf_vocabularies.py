@@ -33,21 +33,24 @@ def byte_level(*, use_regex: bool = True) -> Any:
     return pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=use_regex)
 
 
-def trained(split: Any, size: int = 800, specials: tuple[str, ...] = SPECIALS) -> dict[str, Any]:
-    """A byte-level BPE's `tokenizer.json`."""
+def trained(
+    split: Any, size: int = 800, specials: tuple[str, ...] = SPECIALS, *, narrow: bool = False
+) -> dict[str, Any]:
+    """A byte-level BPE's `tokenizer.json`; a `narrow` one was trained on ASCII and has no other bytes."""
     made = Tokenizer(models.BPE())
     made.pre_tokenizer = split
     made.decoder = decoders.ByteLevel()
     trainer = trainers.BpeTrainer(
         vocab_size=size,
         special_tokens=list(specials),
-        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        initial_alphabet=[] if narrow else pre_tokenizers.ByteLevel.alphabet(),
         show_progress=False,
     )
     words = [word for line in training_text(20) for word in line.split()]
     # What the names of splits differ in: signs before and after words, lines' ends, capitals, marks, many digits.
     marked = [f"({a}).\n\n{b}'S -{a}\u0301{b}\n  12345{k * 7} {k}\n" for k, (a, b) in enumerate(pairwise(words))]
-    made.train_from_iterator([*training_text(100), *marked * 5], trainer)
+    texts = [*training_text(100), *marked * 5]
+    made.train_from_iterator([text.encode("ascii", "ignore").decode() for text in texts] if narrow else texts, trainer)
     return dict(json.loads(made.to_str()))
 
 

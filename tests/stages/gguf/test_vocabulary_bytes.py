@@ -109,6 +109,38 @@ def test_a_part_that_is_a_token_is_taken_whole_where_the_file_says_so(tmp_path: 
         vocabulary_of(directory(tmp_path / "refused", table), ROWS)
 
 
+@pytest.mark.parametrize("about", ["gpt-2", "dbrx", "qwen35"])
+def test_bytes_that_training_never_saw(about: str, tmp_path: Path) -> None:
+    """Trained without an initial alphabet, as many are."""
+    folder = directory(tmp_path, trained(SPLITS[about], narrow=True))
+    found = vocabulary(folder, ROWS)
+    (note,) = (note for note in found.notes if "have no token" in note)
+    assert int(note.split()[0]) > 100
+    seen = checks(found, folder, {name: text for name, text in hard_texts().items() if LONG_S not in text})
+    assert all(check.passed for check in seen.values()), seen
+    assert f"without the {note.split()[0]} bytes that have no token" in seen["gguf tokenizer encodes"].summary
+    other = "gpt-2" if about != "gpt-2" else "dbrx"
+    assert not checks(dataclasses.replace(found, pre=other), folder)["gguf tokenizer encodes"].passed
+
+
+def test_what_is_done_with_such_a_byte(tmp_path: Path) -> None:
+    folder = directory(tmp_path, trained(byte_level(), narrow=True))
+    llama = LlamaVocabulary(file_of(vocabulary(folder, ROWS), folder / "vocabulary.gguf"))
+    library = Tokenizer.from_file(str(folder / "tokenizer.json"))
+
+    def both(text: str) -> tuple[list[int], list[int]]:
+        return llama.encode(text, around=False, special=True), library.encode(text).ids
+
+    word = next(token for token in library.get_vocab() if token.isascii() and token.isalpha() and len(token) == 4)
+    alone, whole = both(word)
+    assert alone == whole
+    # Greek is left out by both; beside it, only transformers merges on.
+    assert both("\u03b1\u03b2") == ([], [])
+    theirs, ours = both(f"{word[:2]}\u03b1{word[2:]}")
+    assert library.decode(ours) == library.decode(theirs) == word
+    assert theirs != ours == whole
+
+
 def test_rows_without_a_token_are_unused(tmp_path: Path) -> None:
     folder = directory(tmp_path, trained(byte_level()))
     found = vocabulary(folder, ROWS)
@@ -246,10 +278,10 @@ def _changed(**parts: Any) -> dict[str, Any]:
     return {**table, **parts}
 
 
-def _without(letter: str) -> dict[str, Any]:
+def _without(*gone: str, unknown: str | None = None) -> dict[str, Any]:
     table = trained(byte_level(), size=0)
-    left = {token: number for token, number in table["model"]["vocab"].items() if token != letter}
-    return {**table, "model": {**table["model"], "vocab": left}}
+    left = {token: number for token, number in table["model"]["vocab"].items() if token not in gone}
+    return {**table, "model": {**table["model"], "vocab": left, "unk_token": unknown}}
 
 
 def _split_by(**parts: Any) -> dict[str, Any]:
@@ -267,7 +299,8 @@ BYTES = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "
 REFUSED: dict[str, tuple[Any, str]] = {
     "prefix": (lambda: _changed(pre_tokenizer={**BYTES, "add_prefix_space": True}), "puts a space before a text"),
     "normalizer": (lambda: _changed(normalizer={"type": "NFC"}), r"its normalizer \(NFC\) changes a text"),
-    "bytes": (lambda: _without("Ģ"), "1 of the 256 bytes have no token, such as 0x80"),
+    "a byte": (lambda: _without("Ģ", unknown="Ġ"), "one byte has no token, 0x80, and becomes 'Ġ': llama.cpp has no"),
+    "bytes": (lambda: _without("Ģ", "é", unknown="Ġ"), "2 of the 256 bytes have no token, such as 0x80"),
     "strips": (_strips, "'<s>' takes white space beside it"),
     "decoder": (lambda: _changed(decoder={"type": "BPEDecoder", "suffix": "</w>"}), "its decoder is BPEDecoder"),
     "punctuation": (

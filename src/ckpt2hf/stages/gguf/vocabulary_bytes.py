@@ -12,7 +12,7 @@ from ckpt2hf.tokenizers.sentencepiece_pieces import Inexpressible, Kind
 from ckpt2hf.tokenizers.word_split import WORDS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
     from ckpt2hf.stages.gguf.vocabulary_source import Source
 
@@ -55,15 +55,20 @@ def byte_level(source: Source) -> Draft:
     for key in ("dropout", "continuing_subword_prefix", "end_of_word_suffix"):
         if model.get(key):
             raise Inexpressible(f"its model has {key} {model[key]!r}, and llama.cpp has not")
-    if absent := [byte for byte in range(256) if byte not in _NOWHERE and letters()[byte] not in source.own]:
+    absent, unknown = sorted(without_token(source)), model.get("unk_token")
+    if absent and unknown is not None:
         raise Inexpressible(
-            f"{len(absent)} of the 256 bytes have no token, such as 0x{absent[0]:02x}: transformers and llama.cpp do "
-            "not do the same with a text that has one"
+            f"{_counted(absent)}, and becomes {unknown!r}: llama.cpp has no unknown token for bytes, it leaves them out"
         )
     kinds = {part.get("type") for part in parts(source.table.get("decoder"), "decoders")}
     if kinds - {"ByteLevel"}:
         raise Inexpressible(f"its decoder is {', '.join(sorted(map(str, kinds)))}, and llama.cpp's is ByteLevel")
     notes = [UNICODE]
+    if absent:
+        notes.append(
+            f"{_counted(absent)}: transformers and llama.cpp leave it out of a text, but only transformers then merges "
+            "what stood beside it"
+        )
     if not kinds:
         notes.append("it has no decoder: transformers shows the letters of bytes, and llama.cpp the text")
     if pre_tokenizers.folds(source.table["pre_tokenizer"]):
@@ -78,6 +83,18 @@ def byte_level(source: Source) -> Draft:
         harmless=tuple(source.own[letters()[byte]] for byte in reversed(_NOWHERE) if letters()[byte] in source.own),
         notes=tuple(notes),
     )
+
+
+def without_token(source: Source) -> set[int]:
+    """Bytes of UTF-8 that a byte-level BPE has no token for: no text that it was trained on had one."""
+    if not fits(source):
+        return set()
+    return {byte for byte in range(256) if byte not in _NOWHERE and letters()[byte] not in source.own}
+
+
+def _counted(absent: Sequence[int]) -> str:
+    count = f"{len(absent)} of the 256 bytes have no token, such as" if len(absent) > 1 else "one byte has no token,"
+    return f"{count} 0x{absent[0]:02x}"
 
 
 def _require_no_normalizer(source: Source) -> None:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import ctypes
 import random
+import re
 from dataclasses import dataclass
+from itertools import zip_longest
 from typing import TYPE_CHECKING, Any
 
 import llama_cpp
 
 from ckpt2hf.errors import VerificationError
+from ckpt2hf.stages.gguf.vocabulary_bytes import without_token
 from ckpt2hf.stages.gguf.vocabulary_source import read
 from ckpt2hf.tokenizers import CONFIG, PROBES, TOKENIZER
 from ckpt2hf.verify import Check
@@ -159,9 +162,12 @@ def tokenizer_checks(file: Path, directory: Path, texts: Mapping[str, str]) -> t
     try:
         library = _Directory(directory)
         all_texts = {**PROBES, **_specials(source), **_own(library, source), **texts}
+        absent = without_token(source)
+        if absent:
+            all_texts = {about: _written_without(absent, source, text) for about, text in all_texts.items()}
         compared = _compared(vocabulary, library, source, all_texts)
         seen = [each for each in compared if each is not None]
-        return (_loads(vocabulary), _encodes(seen, len(compared) - len(seen)), _decodes(seen))
+        return (_loads(vocabulary), _encodes(seen, len(compared) - len(seen), len(absent)), _decodes(seen))
     finally:
         vocabulary.close()
 
@@ -193,6 +199,14 @@ def _own(directory: _Directory, source: Source) -> dict[str, str]:
     return found
 
 
+def _written_without(absent: set[int], source: Source, text: str) -> str:
+    """A text without the characters that have such bytes; special tokens, which are no bytes, stay."""
+    names = sorted((each.content for each in source.added), key=len, reverse=True)
+    found = re.split(f"({'|'.join(map(re.escape, names))})", text) if names else [text]
+    kept = ("".join(each for each in part if absent.isdisjoint(each.encode())) for part in found[::2])
+    return "".join(part for pair in zip_longest(kept, found[1::2], fillvalue="") for part in pair)
+
+
 def _compared(
     vocabulary: LlamaVocabulary, directory: _Directory, source: Source, texts: Mapping[str, str]
 ) -> list[_Seen | None]:
@@ -218,14 +232,17 @@ def _loads(vocabulary: LlamaVocabulary) -> Check:
     return Check("gguf tokenizer loads", True, f"llama.cpp reads {count} tokens", {"tokens": count})
 
 
-def _encodes(seen: Sequence[_Seen], refused: int) -> Check:
-    """Whether each text has the ids that the directory gives."""
+def _encodes(seen: Sequence[_Seen], refused: int, absent: int) -> Check:
+    """Whether each text has the ids that the directory gives; some were left out, and of all of them some bytes."""
     wrong = [each for each in seen if each.found != each.wanted]
     count = sum(len(each.wanted) for each in seen)
     numbers: dict[str, Number] = {"texts": len(seen), "ids": count, "refused": refused, "different": len(wrong)}
+    if absent:
+        numbers["bytes_without_token"] = absent
     if not wrong:
         also = f"; the directory refuses {refused} more" if refused else ""
-        said = f"{len(seen)} readings of texts have transformers' {count} ids in llama.cpp{also}"
+        without = f" without the {absent} bytes that have no token" if absent else ""
+        said = f"{len(seen)} readings of texts{without} have transformers' {count} ids in llama.cpp{also}"
         return Check("gguf tokenizer encodes", bool(seen), said, numbers)
     first = wrong[0]
     at = next((k for k, (a, b) in enumerate(zip(first.found, first.wanted, strict=False)) if a != b), 0)
