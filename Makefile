@@ -19,7 +19,7 @@ INSTALL_TORCH = -m pip install $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX)) '
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup setup-5x browser node demo test lint docs ci bench bench-batch image image-cuda image-test lock
+.PHONY: help setup setup-5x browser node llama-cpp demo test lint docs ci bench bench-batch image image-cuda image-test lock
 
 help: ## List what can be made
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -43,6 +43,8 @@ node: ## Install Node.js, with apt, and Transformers.js for the tests of ONNX fi
 	@node -e 'process.exit(Number(parseInt(process.versions.node) < 18))' || { \
 	  echo "Transformers.js needs Node.js 18 or newer, and this is $$(node --version): install a newer one" >&2; exit 1; }
 	@$(MAKE) --no-print-directory $(NODE)/.made
+
+llama-cpp: $(VENV)/llama.cpp/bin/.made ## Compile llama.cpp's programs for the tests of GGUF files, which takes minutes
 
 demo: setup ## Convert the trained example, compare its losses before and after, and prove it
 	PATH="$(CURDIR)/$(VENV)/bin:$$PATH" bash scripts/demo.sh
@@ -99,14 +101,12 @@ $(VENV)/.made: pyproject.toml | $(VENV)/bin/python
 	CMAKE_ARGS='$(LLAMA_CPP)' $(VENV)/bin/python -m pip install --editable '.[dev]'
 	@touch $@
 
-# llama.cpp's own converter, for a test: the source of llama-cpp-python has it, its wheel does not.
-$(VENV)/llama.cpp/.made: $(VENV)/.made
-	rm -rf $(@D) && mkdir -p $(@D)
-	version=$$($(VENV)/bin/python -c 'import importlib.metadata as m; print(m.version("llama-cpp-python"))') && \
-	  $(VENV)/bin/python -m pip download --quiet --no-deps --no-binary llama-cpp-python --dest $(@D) "llama-cpp-python==$$version"
-	tar --extract --gzip --file $(@D)/*.tar.gz --directory $(@D) --strip-components=3 --wildcards \
-	  '*/vendor/llama.cpp/convert_hf_to_gguf.py' '*/vendor/llama.cpp/conversion' '*/vendor/llama.cpp/gguf-py/gguf'
-	rm $(@D)/*.tar.gz
+$(VENV)/llama.cpp/.made: $(VENV)/.made scripts/llama_cpp.sh
+	bash scripts/llama_cpp.sh converter
+	@touch $@
+
+$(VENV)/llama.cpp/bin/.made: $(VENV)/llama.cpp/.made
+	bash scripts/llama_cpp.sh programs
 	@touch $@
 
 $(VENV_5X)/.made: Makefile | $(VENV_5X)/bin/python

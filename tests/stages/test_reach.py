@@ -35,10 +35,11 @@ def tensors(**values: float) -> dict[str, Mosaic]:
 @pytest.mark.parametrize("value", [7e4, -7e4])
 def test_one_number_is_found_wherever_it_is(name: str, value: float) -> None:
     with pytest.raises(UsageError, match="onnx-fp16 cannot hold every weight: float16 ends at 65504") as refused:
-        require_reach([BY_ID["onnx"], BY_ID["onnx-fp16"]], "onnx", tensors(**{name: value}), "here")
+        require_reach([BY_ID["onnx-fp16"], BY_ID["onnx-q8"]], "onnx", tensors(**{name: value}), "here")
     assert len(refused.value.details) == 1
     assert float(refused.value.details[0].partition(" holds ")[2]) == pytest.approx(value, rel=0.01)
     assert refused.value.where == "here"
+    assert refused.value.remedies == ("--to onnx,onnx-q8   has the range of float32",)
 
 
 def test_what_can_be_held_is_not_refused() -> None:
@@ -76,6 +77,7 @@ def test_the_commands_refuse_it(repository: Path, tmp_path: Path) -> None:
         status, text = said("convert", tmp_path / "large.pt", "-o", out, *FACTS, "--to", form, *ids_only)
         assert (status, out.exists()) == (2, False), text
         assert f"{name} holds 1e+06" in text
+        assert f"--to {'onnx-q4' if form == 'onnx-q4f16' else 'gguf-bf16'}" in text
     assert said("convert", tmp_path / "large.pt", "-o", out, *FACTS, "--verify", "bytes")[0] == 0
     for words in (("quantize", out, "--to", "onnx-q4f16,onnx-q4"), ("export", out, "--to", "gguf-f16,gguf-f32")):
         ids_only = ("--gguf-tokenizer", "none") if "gguf-f16" in words[-1] else ()

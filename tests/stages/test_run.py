@@ -266,3 +266,44 @@ def test_the_table(exported: Path) -> None:
     assert took.endswith(" MB of memory")
     assert file.endswith("onnx/model_q4.onnx")
     assert "%" in row
+
+
+def test_several_directories_are_done_one_after_another(exported: Path, gpt: Path, tmp_path: Path) -> None:
+    nothing = tmp_path / "nothing"
+    done = cli("quantize", exported, nothing, gpt, "--to", "onnx-q4")
+    assert done.returncode == 1, done.stderr
+    lines = done.stdout.splitlines()
+    assert [line for line in lines if line.endswith("of 3)")] == [
+        f"{exported}  (1 of 3)",
+        f"{nothing}  (2 of 3)",
+        f"{gpt}  (3 of 3)",
+    ]
+    assert lines[-1] == "2 of 3 directories have what was asked for"
+    assert f"there is no directory {nothing}" in done.stderr
+    assert done.stderr.splitlines()[-1] == f"not {nothing}"
+    for directory in (exported, gpt):
+        assert (directory / "onnx" / "model_q4.onnx").is_file()
+        assert sums_hold(directory)
+
+
+def test_of_several_directories_the_remedy_is_about_one(exported: Path, gpt: Path, tmp_path: Path) -> None:
+    done = cli("export", exported, gpt, "--to", "onxn-fp16", "--json")
+    assert done.returncode == 1
+    found = json.loads(done.stdout)
+    assert [each["directory"] for each in found] == [str(exported), str(gpt)]
+    assert all(each["error"]["code"] == "usage" for each in found)
+    assert found[0]["error"]["remedies"] == ["--to onnx-fp16"]
+    done = cli("export", exported, gpt, "--to", "onnx,onxn-fp16")
+    assert f"export {exported} --to onnx,onnx-fp16\n" in done.stderr
+    assert f"export {gpt} --to onnx,onnx-fp16\n" in done.stderr
+    done = cli("export", exported, gpt, "--log", tmp_path / "log")
+    assert done.returncode == 2
+    assert "--log names one file" in done.stderr
+
+
+def test_json_about_several_directories_has_what_became_of_each(exported: Path, gpt: Path) -> None:
+    done = cli("quantize", exported, gpt, "--to", "onnx-q4", "--json", "--max-kl", "1e-9")
+    assert done.returncode == 1
+    found = json.loads(done.stdout)
+    assert [each["directory"] for each in found] == [str(exported), str(gpt)]
+    assert all(each["forms"][0]["problems"] for each in found)

@@ -15,7 +15,7 @@ from ckpt2hf.errors import (
     UnreachableError,
     VerificationError,
 )
-from ckpt2hf.report import ReasonReport
+from ckpt2hf.report import ReasonReport, reason_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -55,10 +55,7 @@ def judged(error: BaseException) -> Raised:
         return Raised(ReasonReport("resources", what, remedies=remedies), lasting=False, passing=False)
     passing = isinstance(error, UnreachableError) or any(number in _PASSING for number in _numbers(error))
     if isinstance(error, Ckpt2hfError):
-        reason = ReasonReport(
-            error.code, error.what, tuple(error.details), error.where, error.tried, tuple(error.remedies)
-        )
-        return Raised(reason, lasting=not passing and not isinstance(error, _SURROUNDINGS), passing=passing)
+        return Raised(reason_of(error), lasting=not passing and not isinstance(error, _SURROUNDINGS), passing=passing)
     lines = "".join(traceback.format_exception(error)).rstrip().splitlines()
     what = "ckpt2hf failed in a way it should not have"
     bug = ReasonReport(BrokenPromiseError.code, what, tuple(lines), remedies=(_REPORT,))

@@ -16,6 +16,7 @@ _ONCE = frozenset(
     | {"--tokenizer", "--tokenizer-policy", "--tokenizer-pattern"}
     | {"--to-dialect", "--to-layout", "--eos-token", "--bos-token", "--pad-token", "--unk-token"}
     | {"--text", "--tokens", "--tokens-dtype", "--context", "--stride", "--max-tokens"}
+    | {"--to", "--gguf-tokenizer", "--imatrix", "--calibration", "--calibration-dtype", "--cpu"}
     | {"--temperature", "--top-k", "--top-p", "--max-new-tokens"}
 )
 """Options that are given at most once: a new value takes the place of the old one."""

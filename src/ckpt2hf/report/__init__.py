@@ -1,7 +1,15 @@
 """The one report tree and its renderings."""
 
 from ckpt2hf.report.back import BACK_SCHEMA, BackOutcome, BackReport, back_facts, build_back_report
-from ckpt2hf.report.batch import BATCH_SCHEMA, BatchReport, JobReport, ReasonReport, SkippedReport, Status
+from ckpt2hf.report.batch import (
+    BATCH_SCHEMA,
+    BatchReport,
+    JobReport,
+    ReasonReport,
+    SkippedReport,
+    Status,
+    reason_of,
+)
 from ckpt2hf.report.build import (
     Outcome,
     build_report,
@@ -49,6 +57,7 @@ __all__ = [
     "modelfile",
     "plain_tree",
     "read_report",
+    "reason_of",
     "rewrite_reports",
     "stage_report",
     "tensor_reports",

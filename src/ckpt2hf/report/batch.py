@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import enum
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ckpt2hf.report.report import plain_tree
+
+if TYPE_CHECKING:
+    from ckpt2hf.errors import Ckpt2hfError
 
 BATCH_SCHEMA = 1
 """Version of the tree; it grows with every change that a reader could trip over."""
@@ -41,6 +44,11 @@ class ReasonReport:
     """What was tried."""
     remedies: tuple[str, ...] = ()
     """What may help, the likeliest first."""
+
+
+def reason_of(error: Ckpt2hfError) -> ReasonReport:
+    """An error as a report has it."""
+    return ReasonReport(error.code, error.what, error.details, error.where, error.tried, error.remedies)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

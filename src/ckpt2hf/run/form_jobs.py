@@ -109,7 +109,7 @@ class FormJobs:
         processors = int(os.environ.get("OMP_NUM_THREADS") or limits.processors())
         count = side_by_side(stages, self.size, limits.processors())
         apart, waiting = Apart(self.log), [stage.id for stage in stages]
-        verb = "measure" if bases else "prove"
+        verb = "prove" if any(stage.exact for stage in stages) else "measure"
 
         def told() -> None:
             # Those that have not begun yet are named, too: which of them that is nobody needs to know.

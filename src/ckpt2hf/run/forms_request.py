@@ -155,7 +155,7 @@ def require_expressible(asked: FormsRequest) -> None:
     where = str(asked.directory)
     if asked.has(ONNX.family):
         checkpoint, _ = open_directory(asked.directory)
-        require_reach(asked.needed, ONNX.family, checkpoint.tensors, where)
+        require_reach(asked.stages, ONNX.family, checkpoint.tensors, where)
     if asked.has(GGUF.family):
         plan = plan_gguf(asked.directory)
         _require_types(asked, plan, where)
@@ -172,7 +172,7 @@ def require_forms(asked: FormsRequest, level: Level, plan: Plan) -> None:
     asked.sample.require(plan.spec.vocab, tokenizer=plan.tokenizer is not None)
     require_ratio(asked)
     where = str(plan.checkpoint.path)
-    require_reach(asked.needed, ONNX.family, plan.tensors, where)
+    require_reach(asked.stages, ONNX.family, plan.tensors, where)
     if asked.has(GGUF.family):
         made = as_gguf(plan.target.hf_class, plan.final_spec, plan.final_slots, where)
         _require_types(asked, made, where)
@@ -184,7 +184,7 @@ def require_forms(asked: FormsRequest, level: Level, plan: Plan) -> None:
 
 def _require_types(asked: FormsRequest, plan: GgufPlan, where: str) -> None:
     """Refuse types that not all matrices can have: for their numbers, or for their rows. Raises UsageError."""
-    require_reach(asked.needed, GGUF.family, plan.matrices, where)
+    require_reach(asked.stages, GGUF.family, plan.matrices, where)
     stages = (stage for stage in asked.stages if "types" in stage.settings)
     found = [f"{stage.id}: {line}" for stage in stages for line in fallbacks(plan, stage)]
     if found and not asked.fallback:

@@ -150,8 +150,9 @@ def stages_named(names: Iterable[str], command: Command) -> tuple[Stage, ...]:
     mine = [stage.id for stage in STAGES if command in {stage.command, Command.CONVERT}]
     for name in asked:
         if name not in BY_ID:
-            close = difflib.get_close_matches(name, BY_ID, n=1)
-            raise UsageError(f"there is no form {name!r}", remedies=[f"--to {','.join(close or mine)}"])
+            close = difflib.get_close_matches(name, mine, n=1)
+            meant = [each if each != name else close[0] for each in asked] if close else mine
+            raise UsageError(f"there is no form {name!r}", remedies=[f"--to {','.join(meant)}"])
         if command not in {BY_ID[name].command, Command.CONVERT}:
             other = BY_ID[name].command.value
             raise UsageError(f"{name} is not made by {command.value}", remedies=[f"ckpt2hf {other} DIR --to {name}"])

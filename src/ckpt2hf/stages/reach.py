@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
 _NAMED = 4
 """Tensors that an error names."""
-_REMEDIES = {"onnx": "--to onnx   has the range of the weights", "gguf": "--to gguf-bf16   has the range of float32"}
+_INSTEAD = {"onnx-fp16": "onnx", "onnx-q4f16": "onnx-q4", "gguf-f16": "gguf-bf16"}
+"""The nearest form that has the range of float32."""
 
 
 def require_reach(stages: Sequence[Stage], family: str, tensors: Mapping[str, Readable], where: str) -> None:
@@ -28,12 +29,13 @@ def require_reach(stages: Sequence[Stage], family: str, tensors: Mapping[str, Re
     largest = min(stage.largest for stage in asked if stage.largest is not None)
     found = [f"{name} holds {value:.6g}" for name, value in _beyond(tensors, largest)]
     if found:
+        instead = [_INSTEAD[stage.id] if stage.largest is not None else stage.id for stage in stages]
         more = [f"and {len(found) - _NAMED} tensors more"] if len(found) > _NAMED else []
         raise UsageError(
             f"{', '.join(stage.id for stage in asked)} cannot hold every weight: float16 ends at {largest:.0f}",
             details=[*found[:_NAMED], *more],
             where=where,
-            remedies=[_REMEDIES[family]],
+            remedies=[f"--to {','.join(dict.fromkeys(instead))}   has the range of float32"],
         )
 
 

@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import re
 import shutil
-import socket
 import subprocess
 import sys
-import time
-import urllib.error
-import urllib.request
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import gguf
 import numpy as np
@@ -240,39 +235,3 @@ def test_too_few_tokens_for_importance_are_said(formed: Path, tmp_path: Path) ->
     assert done.returncode == 2, done.stderr
     assert "tokens after those on which forms are measured" in done.stderr
     assert "--max-tokens 250" in done.stderr
-
-
-def test_the_server_of_llama_cpp_python_serves_the_file(formed: Path, files: dict[str, Path]) -> None:
-    """The line of the card, on a free port of this machine."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    card = (formed / "README.md").read_text(encoding="utf-8")
-    assert f"python -m llama_cpp.server --model gguf/{files['Q4_K_M'].name}" in card
-    words = ["-m", "llama_cpp.server", "--model", f"gguf/{files['F16'].name}", "--port", str(port), "--n_ctx", "64"]
-    process = subprocess.Popen([sys.executable, *words], cwd=formed, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL)
-    try:
-        asked = {"prompt": "The cow eats", "max_tokens": 12, "temperature": 0}
-        found = answered(process, f"http://127.0.0.1:{port}/v1/completions", asked)
-    finally:
-        process.kill()
-        process.communicate()
-    done = cli("generate", formed, "The cow eats", "--max-new-tokens", 12)
-    assert done.returncode == 0, done.stderr
-    assert found["choices"][0]["text"].strip()
-    assert f"The cow eats{found['choices'][0]['text']}".strip() in done.stdout
-
-
-def answered(process: subprocess.Popen[bytes], url: str, asked: dict[str, Any]) -> Any:
-    """What a server says once it is up."""
-    data = json.dumps(asked).encode()
-    request = urllib.request.Request(url, data, {"Content-Type": "application/json"})  # noqa: S310 - of this machine
-    until = time.monotonic() + 120
-    while True:
-        assert process.poll() is None, process.communicate()[1].decode()
-        try:
-            with urllib.request.urlopen(request, timeout=60) as answer:  # noqa: S310
-                return json.load(answer)
-        except urllib.error.URLError:
-            assert time.monotonic() < until, "the server does not come up"
-            time.sleep(0.2)

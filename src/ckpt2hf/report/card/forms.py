@@ -24,7 +24,7 @@ In this directory, with llama.cpp's programs, with llama-cpp-python, and with Ol
 ```sh
 llama-completion -m {file} -no-cnv -p "Once upon a time"
 llama-server -m {file}
-python -m llama_cpp.server --model {file}
+python -m llama_cpp.server --model {file} --n_ctx 0
 ollama create my-gpt -f gguf/Modelfile && ollama run my-gpt "Once upon a time"
 ```
 """
