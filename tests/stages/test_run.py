@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -307,3 +308,23 @@ def test_json_about_several_directories_has_what_became_of_each(exported: Path, 
     found = json.loads(done.stdout)
     assert [each["directory"] for each in found] == [str(exported), str(gpt)]
     assert all(each["forms"][0]["problems"] for each in found)
+
+
+def test_a_folder_stands_for_the_directories_in_it(exported: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "converted"
+    places = [folder / "b", folder / "a" / "10", folder / "a" / "9"]
+    for place in places:
+        shutil.copytree(exported, place)
+    shutil.copytree(exported, folder / "c.partial-0123abcd")  # of a run that works there now
+    (folder / "batch.json").write_text("{}", encoding="utf-8")
+    (folder / "empty").mkdir()
+    done = cli("quantize", folder, "--to", "onnx-q4,onnx-q8", "--no-fallback", "--cpu", "avx2")
+    assert done.returncode == 0, done.stderr
+    heads = [line.split()[0] for line in done.stdout.splitlines() if line.endswith("of 3)")]
+    assert heads == [str(folder / "a" / "10"), str(folder / "a" / "9"), str(folder / "b")]
+    assert all((place / "onnx" / "model_q4.onnx").is_file() and sums_hold(place) for place in places)
+    done = cli("export", folder, "--to", "onxn")
+    assert f"export {folder / 'b'} --to onnx\n" in done.stderr
+    done = cli("export", folder / "empty")
+    assert done.returncode == 2
+    assert "is no Hugging Face model" in done.stderr

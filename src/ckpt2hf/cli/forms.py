@@ -19,7 +19,9 @@ if TYPE_CHECKING:
 
 Directories = Annotated[
     list[Path],
-    typer.Argument(metavar="DIR...", help="Converted directories, one after another.", show_default=False),
+    typer.Argument(
+        metavar="DIR...", help="Converted directories, or folders of them; one after another.", show_default=False
+    ),
 ]
 
 
@@ -76,9 +78,14 @@ class _Work:
     def __init__(self, command: Command, to: str, words: FormWords, *, as_json: bool, quiet: bool) -> None:
         self._command, self._to, self._words = command, to, words
         self._as_json, self._quiet = as_json, quiet
+        self._places: list[Path] = []
 
-    def do(self, directories: list[Path]) -> None:
+    def do(self, places: list[Path]) -> None:
         """Makes the forms and shows them. Exits with 1 where one was rejected, or, of several directories, refused."""
+        from ckpt2hf.api import converted_in
+
+        self._places = places
+        directories = list(dict.fromkeys(directory for place in places for directory in converted_in(place)))
         if len(directories) > 1:
             self._each(directories)
             return
@@ -109,7 +116,7 @@ class _Work:
         short: list[Path] = []
         for number, directory in enumerate(directories, 1):
             self._say(Text(f"{directory}  ({number} of {len(directories)})", "bold cyan"))
-            tree, whole = self._tried(directory, directories)
+            tree, whole = self._tried(directory)
             trees.append({"directory": str(directory), **tree})
             short += [] if whole else [directory]
             self._say(Text())
@@ -121,7 +128,7 @@ class _Work:
             ERR.print(Text(f"not {', '.join(map(str, short))}", "bold red"))
             raise typer.Exit(1)
 
-    def _tried(self, directory: Path, directories: list[Path]) -> tuple[dict[str, Any], bool]:
+    def _tried(self, directory: Path) -> tuple[dict[str, Any], bool]:
         """The same of one among several, whose error is shown here."""
         from ckpt2hf.report import plain_tree, reason_of
 
@@ -129,16 +136,16 @@ class _Work:
             tree, whole = self._made(directory)
         except Ckpt2hfError as error:
             if not self._as_json:
-                show_error(error, _command(directory, directories))
+                show_error(error, self._words_about(directory))
             return {"error": plain_tree(reason_of(error))}, False
         return {"forms": tree}, whole
+
+    def _words_about(self, directory: Path) -> list[str]:
+        """The command about one directory alone, as far as a remedy repeats it."""
+        places = {str(place) for place in self._places}
+        words = [word for word in sys.argv[1:] if word not in places]
+        return [words[0], str(directory), *words[1:]]
 
     def _say(self, line: Text) -> None:
         if not (self._as_json or self._quiet):
             OUT.print(line)
-
-
-def _command(directory: Path, directories: list[Path]) -> list[str]:
-    """The words of this command, about one directory alone."""
-    others = {str(each) for each in directories} - {str(directory)}
-    return [word for word in sys.argv[1:] if word not in others]

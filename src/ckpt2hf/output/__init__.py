@@ -6,7 +6,7 @@ from ckpt2hf.output.json_file import write_json
 from ckpt2hf.output.linked import fill_from
 from ckpt2hf.output.model_directory import new_directory
 from ckpt2hf.output.new_file import new_file
-from ckpt2hf.output.partial_directory import locked_partial, remove_all_stale, remove_stale
+from ckpt2hf.output.partial_directory import is_partial, locked_partial, remove_all_stale, remove_stale
 from ckpt2hf.output.shards import plan_shards
 from ckpt2hf.output.state_dict_pickle import Content
 from ckpt2hf.output.stats import TensorStats
@@ -25,6 +25,7 @@ __all__ = [
     "alone_in",
     "explained",
     "fill_from",
+    "is_partial",
     "locked_partial",
     "new_directory",
     "new_file",

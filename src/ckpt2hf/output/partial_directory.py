@@ -62,10 +62,15 @@ def remove_stale(out: Path) -> None:
             _remove_if_stale(path)
 
 
+def is_partial(name: str) -> bool:
+    """Whether a name is one of a directory in which a result is made."""
+    return _RANDOM.search(name) is not None
+
+
 def remove_all_stale(directory: Path) -> None:
     """Deletes what killed runs have left in a directory, whatever they were for. Raises OSError if it is not there."""
     for path in directory.iterdir():
-        if _RANDOM.search(path.name):
+        if is_partial(path.name):
             _remove_if_stale(path)
 
 

@@ -6,6 +6,7 @@ from ckpt2hf.run.convert import REPORT, convert
 from ckpt2hf.run.dialect_file import dialect, dialect_text
 from ckpt2hf.run.drafting import Drafted, draft
 from ckpt2hf.run.evaluate import Evaluated, Evaluation, evaluate
+from ckpt2hf.run.finished import converted_in
 from ckpt2hf.run.forms import make_forms
 from ckpt2hf.run.forms_request import Form, FormsRequest, require_forms
 from ckpt2hf.run.generate import Speaker, Speech, Spoken, speaker
@@ -35,6 +36,7 @@ __all__ = [
     "Writing",
     "convert",
     "convert_back",
+    "converted_in",
     "dialect",
     "dialect_text",
     "draft",

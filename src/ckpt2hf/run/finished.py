@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ckpt2hf.errors import UsageError, VerificationError
-from ckpt2hf.output import SUMS, alone_in, explained, fill_from, sums_text, write_json
+from ckpt2hf.output import SUMS, alone_in, explained, fill_from, is_partial, sums_text, write_json
 from ckpt2hf.report import MODELFILE, model_card, modelfile, read_report
 from ckpt2hf.run.card import said_in, sums_of
 from ckpt2hf.run.convert import CARD, REPORT
@@ -15,10 +17,12 @@ from ckpt2hf.stages import GGUF, STAGES
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
     from ckpt2hf.report import CardWords, Report, StageReport
     from ckpt2hf.stages import Stage
+
+
+_CONFIG = "config.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +59,7 @@ def finished(place: Path) -> Finished:
     report = read_report(place / REPORT)
     sums = sums_of(place)
     words = said_in(place, report, sums, force=False)
-    for name in ("config.json", *(file.name for file in report.files)):
+    for name in (_CONFIG, *(file.name for file in report.files)):
         if sums is not None and not ((place / name).is_file() and sums.get(name) == sha256_of(place / name)):
             raise VerificationError(
                 f"{name} is not the file that {SUMS} names",
@@ -66,6 +70,17 @@ def finished(place: Path) -> Finished:
                 ],
             )
     return Finished(place, report, words, sums, sha256_of(place / REPORT))
+
+
+def converted_in(folder: Path) -> tuple[Path, ...]:
+    """The converted directories below a folder, such as a batch leaves; the folder itself where it is one, or has none."""
+    found = []
+    for place, names, files in os.walk(folder):
+        if REPORT in files and _CONFIG in files:
+            found.append(Path(place))
+            names.clear()  # what is below are its forms
+        names[:] = sorted(name for name in names if not name.startswith(".") and not is_partial(name))
+    return tuple(found) or (folder,)
 
 
 def add(found: Finished, added: Sequence[StageReport], partial: Path, work: Path) -> None:
