@@ -73,7 +73,7 @@ def finished(place: Path) -> Finished:
 
 
 def converted_in(folder: Path) -> tuple[Path, ...]:
-    """The converted directories below a folder, such as a batch leaves; the folder itself where it is one, or has none."""
+    """The converted directories below a folder, such as a batch leaves; the folder itself if it is one or has none."""
     found = []
     for place, names, files in os.walk(folder):
         if REPORT in files and _CONFIG in files:
