@@ -15,6 +15,7 @@ from ckpt2hf.ir import Activation, RopeScaling
 from ckpt2hf.plan import plan_gguf
 from ckpt2hf.stages import BY_ID, Job
 from ckpt2hf.stages.gguf.naming import base_name, size_label
+from ckpt2hf.stages.gguf.vocabulary import write_none
 from ckpt2hf.stages.gguf.writing import narrowed, write
 from ckpt2hf.targets import TARGETS
 from ckpt2hf.targets.gguf import ARCHITECTURES
@@ -35,10 +36,6 @@ BY_TARGET = {target.id: target for target in TARGETS}
 GENERAL = {"type": "model", "name": "Test", "languages": ["az"]}
 
 
-def no_vocabulary(writer: gguf.GGUFWriter) -> None:
-    writer.add_tokenizer_model("none")
-
-
 def directory(folder: Path, target: str, spec: ModelSpec) -> Path:
     """A model of a class with loud weights."""
     model = Model(BY_TARGET[target], spec, drawn(spec))
@@ -47,7 +44,7 @@ def directory(folder: Path, target: str, spec: ModelSpec) -> Path:
 
 
 def written(place: Path, out: Path, kind: str = "F32") -> Path:
-    write(plan_gguf(place), out, kind, GENERAL, no_vocabulary)
+    write(plan_gguf(place), out, kind, GENERAL, write_none)
     return out
 
 
@@ -168,7 +165,7 @@ def test_bfloat16_is_rounded_as_pytorch_does_and_float16_may_not_overflow() -> N
 
 def test_a_large_file_is_split_and_its_parts_are_one_model(tmp_path: Path) -> None:
     place = directory(tmp_path / "model", "llama", SPECS["llama"][0])
-    write(plan_gguf(place), tmp_path / "m.gguf", "F32", GENERAL, no_vocabulary, largest=20_000)
+    write(plan_gguf(place), tmp_path / "m.gguf", "F32", GENERAL, write_none, largest=20_000)
     files = sorted(tmp_path.glob("m-*.gguf"))
     assert len(files) > 2
     assert BY_ID["gguf-f32"].is_path(f"gguf/m-F32-00001-of-{len(files):05}.gguf")
@@ -184,7 +181,7 @@ def test_a_lost_turn_of_the_rows_would_be_seen(tmp_path: Path) -> None:
     from ckpt2hf.rewrites.leaves import Rows  # noqa: PLC0415
 
     wrong = replace(plan, tensors={**plan.tensors, "blk.0.attn_q.weight": Rows(part, rows)})
-    write(wrong, tmp_path / "m.gguf", "F32", GENERAL, no_vocabulary)
+    write(wrong, tmp_path / "m.gguf", "F32", GENERAL, write_none)
     wanted, found = both(place, tmp_path / "m.gguf")
     assert np.abs(wanted - found).max() > 0.01 * float(wanted.std())
 

@@ -94,10 +94,9 @@ def _kind(source: Source) -> str:
     raise Inexpressible(f"llama.cpp has nothing that does what its model {kind} does in a GPT")
 
 
-def write_none(writer: gguf.GGUFWriter, rows: int) -> None:
-    """Add the keys of a file without tokenizer, for a model with so many rows in its embedding.
+def write_none(writer: gguf.GGUFWriter) -> None:
+    """Add the key of a file without tokenizer.
 
-    llama.cpp takes the number of tokens from the vocabulary size, then, and gives each an empty text.
+    llama.cpp takes the number of tokens from the architecture's vocabulary size, then, and gives each an empty text.
     """
     writer.add_tokenizer_model("none")
-    writer.add_vocab_size(rows)

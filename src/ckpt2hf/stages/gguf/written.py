@@ -24,10 +24,7 @@ def make(job: Job, stage: Stage, _work: Path) -> Written:
     plan = plan_gguf(Path(job.directory))
     vocabulary = vocabulary_of(Path(job.directory), plan.spec.vocab) if job.tokenizer else None
     kind: str = stage.settings["kind"]
-    if vocabulary is None:
-        write(plan, Path(job.out), kind, job.general, lambda writer: write_none(writer, plan.spec.vocab))
-    else:
-        write(plan, Path(job.out), kind, job.general, vocabulary.write)
+    write(plan, Path(job.out), kind, job.general, vocabulary.write if vocabulary else write_none)
     settings = {
         "architecture": plan.architecture.id,
         "tokenizer": vocabulary.model if vocabulary else "none",
