@@ -5,7 +5,9 @@ from __future__ import annotations
 import functools
 import json
 import os
+import subprocess
 import sys
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +20,7 @@ from support import MUTANTS, REFUSED, SOURCES, Tally
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
+    from contextlib import AbstractContextManager
 
     from numpy.typing import NDArray
 
@@ -117,3 +120,23 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
                 total.add(*counts)
     if total.made:
         terminalreporter.write_line(str(total))
+
+
+@pytest.fixture
+def tmpfs(tmp_path: Path) -> Callable[[str], AbstractContextManager[Path]]:
+    """A file system in memory, mounted with these options; where nobody may mount, the test fails and says so."""
+
+    @contextmanager
+    def mounted(options: str) -> Iterator[Path]:
+        disk = tmp_path / "disk"
+        disk.mkdir()
+        command = ["mount", "-t", "tmpfs", "-o", options, "none", str(disk)]
+        done = subprocess.run(command, check=False, capture_output=True, text=True)
+        if done.returncode:
+            pytest.fail(f"{done.stderr.strip()}: run this as root, or leave it out with PYTEST_ARGS=\"-m 'not mount'\"")
+        try:
+            yield disk
+        finally:
+            subprocess.run(["umount", str(disk)], check=True)  # noqa: S607 - the umount beside the mount
+
+    return mounted

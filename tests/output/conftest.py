@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -15,8 +13,7 @@ from ckpt2hf.output import WeightFormat, WeightOptions, write_weights
 from ckpt2hf.tensors import DType, Meta
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
-    from contextlib import AbstractContextManager
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
     from ckpt2hf.output import WrittenWeights
@@ -75,23 +72,3 @@ def some() -> dict[str, Array]:
         "steps": np.array(7, "i8"),
         "none": np.empty((0, 3), "f4"),
     }
-
-
-@pytest.fixture
-def tmpfs(tmp_path: Path) -> Callable[[str], AbstractContextManager[Path]]:
-    """A file system in memory, mounted with these options; where nobody may mount, the test fails and says so."""
-
-    @contextmanager
-    def mounted(options: str) -> Iterator[Path]:
-        disk = tmp_path / "disk"
-        disk.mkdir()
-        command = ["mount", "-t", "tmpfs", "-o", options, "none", str(disk)]
-        done = subprocess.run(command, check=False, capture_output=True, text=True)
-        if done.returncode:
-            pytest.fail(f"{done.stderr.strip()}: run this as root, or leave it out with PYTEST_ARGS=\"-m 'not mount'\"")
-        try:
-            yield disk
-        finally:
-            subprocess.run(["umount", str(disk)], check=True)  # noqa: S607 - the umount beside the mount
-
-    return mounted

@@ -115,7 +115,7 @@ def test_too_little_space_is_found_before_anything_is_written(
 def test_a_disk_that_is_really_full(write: Write, tmpfs: Tmpfs, monkeypatch: pytest.MonkeyPatch, unseen: int) -> None:
     with tmpfs("size=1m") as disk:
         if unseen > 0:
-            monkeypatch.setattr(weights, "require_space", lambda _directory, _needed: None)
+            monkeypatch.setattr(weights, "require_space", lambda *_: None)
         if unseen > 1:
             monkeypatch.setattr(shard_writer, "reserve", lambda _descriptor, _nbytes: False)
         with pytest.raises(OutputError, match=r"not enough space|No space left") as caught:

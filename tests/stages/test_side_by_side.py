@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 COMMAND = Path(sys.executable).with_name("ckpt2hf")
 BY_ID = {stage.id: stage for stage in STAGES}
-COURSE = Size(134_000_000, 256 * 32_000)
+COURSE = Size(134_000_000, 134_000_000, 256 * 32_000)
 GIB = 1 << 30
 
 

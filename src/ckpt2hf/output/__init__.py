@@ -1,7 +1,7 @@
 """Writing: weight files, model directories, atomically."""
 
 from ckpt2hf.output.checkpoint_file import write_checkpoint
-from ckpt2hf.output.disk import explained
+from ckpt2hf.output.disk import explained, require_space
 from ckpt2hf.output.json_file import write_json
 from ckpt2hf.output.linked import fill_from
 from ckpt2hf.output.model_directory import new_directory
@@ -34,6 +34,7 @@ __all__ = [
     "remove_all_stale",
     "remove_stale",
     "replace_whole",
+    "require_space",
     "summed",
     "sums_text",
     "uploaded_directory",

@@ -40,8 +40,11 @@ def explained(path: Path, needed: int | None = None) -> Iterator[None]:
         raise OutputError(f"cannot write {path.name}", details=details, where=str(path), remedies=[remedy]) from error
 
 
-def require_space(directory: Path, needed: int) -> None:
-    """Refuses, before anything is written, what the file system cannot hold. Raises OutputError."""
+def require_space(directory: Path, needed: int, *remedies: str) -> None:
+    """Refuses, before anything is written, what the file system cannot hold. Raises OutputError.
+
+    `remedies` are for who cannot free some space.
+    """
     with explained(directory):
         free = shutil.disk_usage(directory).free
     if needed > free:
@@ -49,7 +52,7 @@ def require_space(directory: Path, needed: int) -> None:
             "not enough space on the disk",
             details=[f"needed {spoken(needed)}, free {spoken(free)}"],
             where=str(directory),
-            remedies=[_REMEDIES[errno.ENOSPC], "--formats safetensors   to write one weight file, not both"],
+            remedies=["free some space", *remedies],
         )
 
 

@@ -102,7 +102,9 @@ def write_laid_out(
 ) -> dict[str, TensorStats]:
     """Writes the files of every shard, laid out before, and gives what was seen of each tensor. Raises OutputError."""
     directory = layouts[0][0].path.parent
-    require_space(directory, sum(file.size for files in layouts for file in files))
+    needed = sum(file.size for files in layouts for file in files)
+    one = "--formats safetensors   to write one weight file, not both"
+    require_space(directory, needed, "choose another -o", one)
     stop = threading.Event()
     told = _one_at_a_time(progress)
     writers = [

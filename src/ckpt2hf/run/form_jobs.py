@@ -58,9 +58,10 @@ class FormJobs:
         `bases` are files by their stage that others are made from and that are proved already. Raises
         VerificationError, OutputError.
         """
-        np.save(self._ids, self.tokens.ids)
-        if self.importance is not None:
-            np.save(self._columns, self.importance)
+        with explained(self._ids):
+            np.save(self._ids, self.tokens.ids)
+            if self.importance is not None:
+                np.save(self._columns, self.importance)
         with explained(self.log):
             self.log.write_bytes(b"")
         asked = self.asked.stages

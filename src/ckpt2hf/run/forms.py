@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from ckpt2hf.errors import UsageError
 from ckpt2hf.ir import ModelSpec, parse_field
-from ckpt2hf.output import locked_partial, new_directory
+from ckpt2hf.output import locked_partial, new_directory, require_space
 from ckpt2hf.run.finished import add, finished
 from ckpt2hf.run.form_jobs import FormJobs
 from ckpt2hf.run.forms_request import require_expressible, require_possible, require_ratio, shown_to, size_of
@@ -52,7 +52,9 @@ def make_forms(asked: FormsRequest, progress: Progress | None = None) -> tuple[F
     bases = {
         stage.id: file for stage in bases_of(asked.stages) if (file := found.made(stage, tokenizer=asked.tokenizer))
     }
-    require_room([stage for stage in asked.needed if stage.id not in bases], size)
+    made = [stage for stage in asked.needed if stage.id not in bases]
+    require_room(made, size)
+    require_space(place.parent, sum(map(size.written, made)))
     log = asked.log or place.with_name(f"{place.name}.{asked.command.value}.log")
     forms: list[Form] = []
     try:

@@ -124,9 +124,13 @@ def shown_to(spec: ModelSpec) -> Shown:
 
 def size_of(spec: ModelSpec, shapes: Iterable[tuple[int, ...]]) -> Size:
     """What decides how much memory the forms of such a model take, whose tensors have these shapes."""
-    weights = sum(map(prod, shapes)) + (spec.vocab * spec.d_model if spec.tied else 0)
+    distinct = sum(map(prod, shapes))
     shown = shown_to(spec)
-    return Size(weights, shown.window * shown.at_once * spec.vocab)
+    return Size(
+        weights=distinct + (spec.vocab * spec.d_model if spec.tied else 0),
+        distinct=distinct,
+        logits=shown.window * shown.at_once * spec.vocab,
+    )
 
 
 def require_possible(asked: FormsRequest, hf_class: str) -> None:

@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 import threading
 from collections import deque
+from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ckpt2hf.errors import VerificationError
+from ckpt2hf.errors import OutputError, VerificationError
 from ckpt2hf.stages.job import RESULT, Job, Made
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from ckpt2hf.errors import Ckpt2hfError
 
 _LINES = 12
 """Last lines of what a process said that an error shows."""
+_FULL = 1 << 20
+"""Bytes: a disk with less is full."""
 _OFFLINE = {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1", "HF_HUB_DISABLE_TELEMETRY": "1"}
 
 
@@ -33,7 +38,7 @@ class Apart:
     def run(self, job: Job, work: Path, threads: int) -> Made:
         """What came of a job; `work` is an empty folder.
 
-        Raises VerificationError where the process gave no answer.
+        Raises VerificationError where the process gave no answer, OutputError where the disk is full.
         """
         job.write(work)
         last: deque[bytes] = deque(maxlen=_LINES)
@@ -43,17 +48,31 @@ class Apart:
                 assert process.stdout is not None  # noqa: S101 - it is a pipe
                 for line in process.stdout:
                     last.append(line)
-                    # One write for a line: another process's lines go between, never into it.
-                    log.write(f"{job.stage}: ".encode() + line)
+                    with suppress(OSError):  # a disk that is full: what the process does about it is told below
+                        # One write for a line: another process's lines go between, never into it.
+                        log.write(f"{job.stage}: ".encode() + line)
                 status = process.wait()
         if status or not (work / RESULT).exists():
-            raise VerificationError(
-                f"the process that makes {job.stage} ended with status {status}, without a result",
-                details=b"".join(last).decode("utf-8", "replace").splitlines(),
-                where=str(self._log),
-                remedies=[f"read {self._log}", *(["give it more memory"] if status < 0 else [])],
-            )
+            raise self._failed(job, status, b"".join(last).decode("utf-8", "replace").splitlines())
         return Made.read(work)
+
+    def _failed(self, job: Job, status: int, last: list[str]) -> Ckpt2hfError:
+        """What to say of a process that gave no answer, from the last of what it said."""
+        # Libraries say it in many ways, or not at all; what they had written is still there.
+        with suppress(OSError):
+            if shutil.disk_usage(Path(job.out).parent).free < _FULL:
+                return OutputError(
+                    f"the disk was full before {job.stage} was made",
+                    details=last[-1:],
+                    where=str(Path(job.directory).parent),
+                    remedies=["free some space"],
+                )
+        return VerificationError(
+            f"the process that makes {job.stage} ended with status {status}, without a result",
+            details=last,
+            where=str(self._log),
+            remedies=[f"read {self._log}", *(["give it more memory"] if status < 0 else [])],
+        )
 
     def stop(self) -> None:
         """End what is running; nothing begins any more."""

@@ -18,6 +18,8 @@ _LOGITS = 6
 """Arrays of the logits that are computed at a time, alive together."""
 _SPARE = 0.95
 """The part of the memory that is given out: the kernel needs some, and so do we."""
+_WRITTEN, _LEAST = {32: 4, 16: 2}, 0.5
+"""Bytes of a weight, by its bits; half a one where it is quantized."""
 _MIB = 1 << 20
 
 
@@ -27,8 +29,14 @@ class Size:
 
     weights: int
     """Numbers in it, those of a tied head counted twice: quantizers need it by itself."""
+    distinct: int
+    """The same, a tied head counted once."""
     logits: int
     """Elements of the logits that are computed at a time."""
+
+    def written(self, stage: Stage) -> int:
+        """Bytes that its file has at least."""
+        return int(self.distinct * _WRITTEN.get(stage.bits, _LEAST))
 
     def needed(self, stage: Stage) -> int:
         """Bytes that a stage's process takes."""
