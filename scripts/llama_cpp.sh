@@ -23,6 +23,16 @@ source_of_library() {
     '*/vendor/llama.cpp'
 }
 
+# Where there is no CMake, the one of PyPI, as pip does when it compiles the library.
+cmake() {
+  if ! type -P cmake >/dev/null; then
+    [[ -d $work/tools ]] || "$python" -m pip install --quiet --target "$work/tools" cmake
+    PYTHONPATH=$work/tools "$work/tools/bin/cmake" "$@"
+  else
+    command cmake "$@"
+  fi
+}
+
 # Compiled to be ready soon, not to be fast: what is asked of them in tests is small.
 compile() {
   cmake -S "$work/source" -B "$work/build" -DCMAKE_BUILD_TYPE=None -DCMAKE_C_FLAGS=-O1 -DCMAKE_CXX_FLAGS=-O0 \
@@ -41,7 +51,7 @@ converter)
   cp -r "$work/source/gguf-py/gguf" "$home/gguf-py"
   ;;
 programs)
-  kept=${XDG_CACHE_HOME:-$HOME/.cache}/ckpt2hf/llama.cpp-$version-$(uname -m)
+  kept=${XDG_CACHE_HOME:-${HOME:-.venv}/.cache}/ckpt2hf/llama.cpp-$version-$(uname -m)
   if [[ ! -d $kept ]]; then
     echo "compiling ${programs[*]} of llama-cpp-python $version, which takes some minutes"
     source_of_library
