@@ -20,7 +20,9 @@ if TYPE_CHECKING:
 Directories = Annotated[
     list[Path],
     typer.Argument(
-        metavar="DIR...", help="Converted directories, or folders of them; one after another.", show_default=False
+        metavar="DIR...",
+        help="Converted or other Hugging Face directories, or folders of converted ones.",
+        show_default=False,
     ),
 ]
 

@@ -50,10 +50,16 @@ def open_directory(source: Path, remedy: str = "ckpt2hf convert   makes one of a
     if not source.is_dir() or not (source / "config.json").is_file():
         what = "holds no config.json" if source.is_dir() else "is not a directory"
         raise UsageError(f"{source} {what}, so it is no Hugging Face model", remedies=[remedy])
+    name = weights_in(source)
+    return replace(open_checkpoint(source / name, as_named=True), path=source), name
+
+
+def weights_in(directory: Path) -> str:
+    """The name of the file with a directory's weights, or of the index of its parts. Raises UsageError."""
     for name in _FILES:
-        if (source / name).is_file():
-            return replace(open_checkpoint(source / name, as_named=True), path=source), name
-    raise UsageError(f"{source} holds neither model.safetensors nor pytorch_model.bin", where=str(source))
+        if (directory / name).is_file():
+            return name
+    raise UsageError(f"{directory} holds neither model.safetensors nor pytorch_model.bin", where=str(directory))
 
 
 def understood(checkpoint: Checkpoint, answers: Mapping[str, Any]) -> Understood:

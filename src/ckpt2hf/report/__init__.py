@@ -24,6 +24,7 @@ from ckpt2hf.report.build import (
 from ckpt2hf.report.build_stage import stage_report
 from ckpt2hf.report.card import CardWords, model_card
 from ckpt2hf.report.evidence import evidence_lines, evidence_report
+from ckpt2hf.report.forms import FORMS, Forms, forms_tree, read_forms
 from ckpt2hf.report.modelfile import MODELFILE, modelfile
 from ckpt2hf.report.read import read_report
 from ckpt2hf.report.report import Report, VerdictReport, plain_tree
@@ -32,11 +33,13 @@ from ckpt2hf.report.stages import StageReport, TokensReport
 __all__ = [
     "BACK_SCHEMA",
     "BATCH_SCHEMA",
+    "FORMS",
     "MODELFILE",
     "BackOutcome",
     "BackReport",
     "BatchReport",
     "CardWords",
+    "Forms",
     "JobReport",
     "Outcome",
     "ReasonReport",
@@ -53,9 +56,11 @@ __all__ = [
     "evidence_lines",
     "evidence_report",
     "fact_reports",
+    "forms_tree",
     "model_card",
     "modelfile",
     "plain_tree",
+    "read_forms",
     "read_report",
     "reason_of",
     "rewrite_reports",

@@ -13,15 +13,12 @@ from ckpt2hf.report.wording import size
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from ckpt2hf.report.report import Report
     from ckpt2hf.report.stages import StageReport
 
 MODELFILE = "gguf/Modelfile"
 """Its name in the directory."""
 _FIRST = ("gguf-q4_k_m", "gguf-q5_k_m", "gguf-q6_k", "gguf-q8_0", "gguf-q4_0", "gguf-f16", "gguf-bf16", "gguf-f32")
 """Which of several is taken: the type that Ollama's own library has, then what is larger."""
-_ENDS = {"eos", "pad"}
-"""Roles of tokens after which there is no text."""
 
 
 def with_text(stages: Sequence[StageReport]) -> list[StageReport]:
@@ -30,13 +27,13 @@ def with_text(stages: Sequence[StageReport]) -> list[StageReport]:
     return [able[name] for name in _FIRST if name in able]
 
 
-def modelfile(report: Report, stages: Sequence[StageReport]) -> str | None:
-    """The text; None where there is no GGUF file, or none with a tokenizer, without which Ollama can do nothing."""
+def modelfile(context: int, ends: Sequence[str], stages: Sequence[StageReport]) -> str | None:
+    """The text; None where there is no GGUF file, or none with a tokenizer, without which Ollama can do nothing.
+
+    `ends` are the tokens after which there is no text.
+    """
     written = with_text(stages)
-    if not written or report.tokenizer is None:
-        return None
-    ends = [each.token for each in report.tokenizer.specials if each.role in _ENDS]
-    return "\n".join(_lines(report.spec["context"], list(dict.fromkeys(ends)), written)) + "\n"
+    return "\n".join(_lines(context, ends, written)) + "\n" if written else None
 
 
 def _lines(context: int, ends: Sequence[str], forms: Sequence[StageReport]) -> Iterator[str]:

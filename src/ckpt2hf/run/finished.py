@@ -1,4 +1,8 @@
-"""A finished directory that is about to get other forms of its model, and the new one that has them."""
+"""A directory that is about to get other forms of its model, and the new one that has them.
+
+It is one that ckpt2hf has made, whose conversion.json knows of its forms, or a Hugging Face directory that something
+else has written, such as training that went on with transformers: then a file of its own, forms.json, knows of them.
+"""
 
 from __future__ import annotations
 
@@ -8,44 +12,77 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ckpt2hf.errors import UsageError, VerificationError
+from ckpt2hf.ir import ModelSpec, parse_field
 from ckpt2hf.output import SUMS, alone_in, explained, fill_from, is_partial, sums_text, write_json
-from ckpt2hf.report import MODELFILE, model_card, modelfile, read_report
+from ckpt2hf.plan import open_directory, understood, weights_in
+from ckpt2hf.report import (
+    FORMS,
+    MODELFILE,
+    CardWords,
+    Forms,
+    forms_tree,
+    model_card,
+    modelfile,
+    read_forms,
+    read_report,
+)
 from ckpt2hf.run.card import said_in, sums_of
 from ckpt2hf.run.convert import CARD, REPORT
 from ckpt2hf.sources import sha256_of
 from ckpt2hf.stages import GGUF, STAGES
+from ckpt2hf.stages.gguf.vocabulary_source import read as read_tokenizer
+from ckpt2hf.tokenizers import TOKENIZER
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from ckpt2hf.report import CardWords, Report, StageReport
+    from ckpt2hf.report import Report, StageReport
     from ckpt2hf.stages import Stage
 
-
 _CONFIG = "config.json"
+_ENDS = ("eos", "pad")
+"""Roles of tokens after which there is no text."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Finished:
     """A directory as it was when we came."""
 
     place: Path
-    report: Report
+    spec: ModelSpec
+    weights: str
+    """The file they are in, of two the one that transformers takes, or the index of its parts."""
+    shapes: tuple[tuple[int, ...], ...]
+    """Of its tensors."""
     words: CardWords
+    """What a person has said about the model."""
+    ends: tuple[str, ...]
+    """The tokens after which there is no text."""
+    tokenizer: bool
+    """Whether it has one."""
+    stages: tuple[StageReport, ...]
+    """The forms that are there."""
+    report: Report | None
+    """Of its conversion; None where something else has written it."""
     sums: dict[str, str] | None
-    digest: str
-    """Of its report."""
+    """The digest of each file that was summed up."""
+    digest: str | None
+    """Of the file that knows of the forms; None where it is not there."""
+
+    @property
+    def record(self) -> str:
+        """The file that knows of the forms."""
+        return REPORT if self.report else FORMS
 
     def made(self, stage: Stage, *, tokenizer: bool) -> Path | None:
         """The file of an earlier run, if it is still the one that was proved; the first of its parts.
 
         A GGUF file is no base for another that has to have a tokenizer where it has none, or the reverse.
         """
-        before = next((each for each in self.report.stages if each.id == stage.id), None)
+        before = next((each for each in self.stages if each.id == stage.id), None)
         if before is None or not all(self._unchanged(file.name) for file in before.files):
             return None
-        wanted = tokenizer and self.report.tokenizer is not None
-        if stage.family == GGUF.family and (before.settings["tokenizer"] != "none") != wanted:
+        if stage.family == GGUF.family and (before.settings["tokenizer"] != "none") != (tokenizer and self.tokenizer):
             return None
         return (self.place / before.files[0].name).resolve()
 
@@ -55,7 +92,14 @@ class Finished:
 
 
 def finished(place: Path) -> Finished:
-    """A directory whose weights are still those of its sums. Raises NotFoundError, UsageError, VerificationError."""
+    """A directory of ours whose weights are still those of its sums, or a Hugging Face directory that can be read.
+
+    Raises NotFoundError, UsageError, VerificationError, and what reading a directory does.
+    """
+    return _ours(place) if (place / REPORT).exists() else _foreign(place)
+
+
+def _ours(place: Path) -> Finished:
     report = read_report(place / REPORT)
     sums = sums_of(place)
     words = said_in(place, report, sums, force=False)
@@ -67,9 +111,53 @@ def finished(place: Path) -> Finished:
                 remedies=[
                     "ckpt2hf verify DIR   (compares all of them)",
                     "ckpt2hf convert   (makes the directory again)",
+                    f"delete {REPORT}, {SUMS} and {CARD} there   (if training went on, they speak of another model)",
                 ],
             )
-    return Finished(place, report, words, sums, sha256_of(place / REPORT))
+    specials = report.tokenizer.specials if report.tokenizer else ()
+    return Finished(
+        place=place,
+        spec=ModelSpec(**{name: parse_field(name, value) for name, value in report.spec.items()}),
+        weights=weights_in(place),
+        shapes=tuple(tensor.shape for tensor in report.tensors),
+        words=words,
+        ends=tuple(dict.fromkeys(each.token for each in specials if each.role in _ENDS)),
+        tokenizer=report.tokenizer is not None,
+        stages=report.stages,
+        report=report,
+        sums=sums,
+        digest=sha256_of(place / REPORT),
+    )
+
+
+def _foreign(place: Path) -> Finished:
+    checkpoint, weights = open_directory(place)
+    model = understood(checkpoint, {})
+    tokenizer = read_tokenizer(place) if (place / TOKENIZER).is_file() else None
+    roles = tokenizer.roles if tokenizer else {}
+    record = place / FORMS
+    now = {name: sha256_of(place / name) for name in (_CONFIG, *(path.name for path in checkpoint.files))}
+    forms = read_forms(record) if record.exists() else Forms((), now)
+    if changed := [name for name, digest in now.items() if forms.sha256.get(name) != digest]:
+        raise UsageError(
+            "the model has changed since its forms were made",
+            details=[f"{name} is not the file that {FORMS} names" for name in changed],
+            where=str(place),
+            remedies=[f"delete {FORMS}, onnx and gguf there   (they are of the model as it was)"],
+        )
+    return Finished(
+        place=place,
+        spec=model.spec,
+        weights=weights,
+        shapes=tuple(each.meta.shape for each in model.sources.values()),
+        words=CardWords(),
+        ends=tuple(dict.fromkeys(roles[role] for role in _ENDS if role in roles)),
+        tokenizer=tokenizer is not None,
+        stages=forms.stages,
+        report=None,
+        sums=forms.sha256,
+        digest=sha256_of(record) if record.exists() else None,
+    )
 
 
 def converted_in(folder: Path) -> tuple[Path, ...]:
@@ -89,30 +177,41 @@ def add(found: Finished, added: Sequence[StageReport], partial: Path, work: Path
     Raises OutputError, and UsageError where another run has changed the directory meanwhile.
     """
     new = {each.id: each for each in added}
-    before = {each.id: each for each in found.report.stages}
-    old = [file.name for name in new if name in before for file in before[name].files]
-    forms = {**before, **new}
-    report = replace(found.report, stages=tuple(forms[stage.id] for stage in STAGES if stage.id in forms))
+    before = {each.id: each for each in found.stages}
+    old = {file.name for name in new if name in before for file in before[name].files}
     files = [file.name for each in added for file in each.files]
+    forms = {**before, **new}
+    stages = tuple(forms[stage.id] for stage in STAGES if stage.id in forms)
+    record = found.place / found.record
     with alone_in(found.place):
-        if sha256_of(found.place / REPORT) != found.digest:
+        if (sha256_of(record) if record.exists() else None) != found.digest:
             raise UsageError(
                 "the directory has changed since the work began", where=str(found.place), remedies=["run it again"]
             )
-        fill_from(found.place, partial, {*old, *files, REPORT, CARD, MODELFILE, SUMS})
+        written = {found.record, MODELFILE, *((CARD, SUMS) if found.report else ())}
+        fill_from(found.place, partial, {*old, *files, *written})
     with explained(partial):
         for name in files:
             (partial / name).parent.mkdir(exist_ok=True)
             (work / name).replace(partial / name)
-        (partial / CARD).write_text(model_card(report, found.words), encoding="utf-8")
-        for_ollama = modelfile(report, report.stages)
+        for_ollama = modelfile(found.spec.context, found.ends, stages)
         if for_ollama is not None:
             (partial / MODELFILE).write_text(for_ollama, encoding="utf-8")
-    write_json(partial / REPORT, report.lasting())
-    if found.sums is None:
+            files.append(MODELFILE)
+    kept = {name: digest for name, digest in (found.sums or {}).items() if name not in {*old, MODELFILE}}
+    if found.report is None:
+        write_json(partial / FORMS, forms_tree(Forms(stages, _summed(kept, partial, files))))
         return
-    kept = {name: digest for name, digest in found.sums.items() if name not in {*old, MODELFILE}}
-    new_files = (REPORT, CARD, *files, *((MODELFILE,) if for_ollama is not None else ()))
-    text = sums_text({**kept, **{name: sha256_of(partial / name) for name in new_files}})
-    with explained(partial / SUMS):
-        (partial / SUMS).write_text(text, encoding="utf-8")
+    report = replace(found.report, stages=stages)
+    with explained(partial):
+        (partial / CARD).write_text(model_card(report, found.words), encoding="utf-8")
+    write_json(partial / REPORT, report.lasting())
+    if found.sums is not None:
+        text = sums_text(_summed(kept, partial, [REPORT, CARD, *files]))
+        with explained(partial / SUMS):
+            (partial / SUMS).write_text(text, encoding="utf-8")
+
+
+def _summed(kept: dict[str, str], partial: Path, new: Sequence[str]) -> dict[str, str]:
+    """The digests of the new directory, of which only the new files are read."""
+    return {**kept, **{name: sha256_of(partial / name) for name in new}}

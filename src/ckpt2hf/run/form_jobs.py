@@ -6,7 +6,6 @@ import glob
 import os
 import shutil
 from dataclasses import dataclass
-from math import prod
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -23,7 +22,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
-    from ckpt2hf.ir import ModelSpec
     from ckpt2hf.report import StageReport
     from ckpt2hf.run.finished import Finished
     from ckpt2hf.run.forms_request import FormsRequest
@@ -31,8 +29,6 @@ if TYPE_CHECKING:
     from ckpt2hf.run.stage_tokens import StageTokens
     from ckpt2hf.stages import Made, Size, Stage
     from ckpt2hf.tensors import Array
-
-_MADE_FROM = "model.safetensors"
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +38,6 @@ class FormJobs:
     asked: FormsRequest
     found: Finished
     """The model's directory."""
-    spec: ModelSpec
     size: Size
     tokens: StageTokens
     importance: Array | None
@@ -88,8 +83,7 @@ class FormJobs:
     @property
     def _name(self) -> str:
         """The model's, in the names of files that have one."""
-        weights = sum(prod(tensor.shape) for tensor in self.found.report.tensors)
-        return f"{base_name(self._title)}-{size_label(weights)}-{VERSION}"
+        return f"{base_name(self._title)}-{size_label(self.size.distinct)}-{VERSION}"
 
     @property
     def _title(self) -> str:
@@ -128,7 +122,7 @@ class FormJobs:
 
     def _job(self, stage: Stage, bases: Mapping[str, Path], apart: Apart, threads: int) -> Callable[[], Made]:
         out, own = self._out(stage), self.work / f"{stage.id}.job"
-        shown = shown_to(self.spec)
+        shown = shown_to(self.found.spec)
         job = Job(
             stage=stage.id,
             directory=str(self.found.place),
@@ -160,14 +154,14 @@ class FormJobs:
         words = self.found.words
         return {
             **said,
-            "size_label": size_label(sum(prod(tensor.shape) for tensor in self.found.report.tensors)),
+            "size_label": size_label(self.size.distinct),
             **({"license": words.license.id} if words.license else {}),
             **({"languages": list(words.languages)} if words.languages else {}),
         }
 
     def _judged(self, stage: Stage, made: Made) -> Form:
         folder = self._out(stage).parent
-        made_from = BY_ID[stage.base].path(self._name) if stage.base else _MADE_FROM
+        made_from = BY_ID[stage.base].path(self._name) if stage.base else self.found.weights
         report = stage_report(stage, made, self.tokens.about, folder, made_from, self.tokens.notes)
         problems = [f"{check.name}: {check.summary}" for check in made.checks if not check.passed]
         problems += self.asked.gates.problems(made.price) if made.price else []

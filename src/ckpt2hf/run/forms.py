@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ckpt2hf.errors import UsageError
-from ckpt2hf.ir import ModelSpec, parse_field
 from ckpt2hf.output import locked_partial, new_directory, require_space
 from ckpt2hf.run.finished import add, finished
 from ckpt2hf.run.form_jobs import FormJobs
@@ -45,10 +44,9 @@ def make_forms(asked: FormsRequest, progress: Progress | None = None) -> tuple[F
     told = progress or Silence()
     told.phase("read", 0)
     found = finished(place)
-    spec = ModelSpec(**{name: parse_field(name, value) for name, value in found.report.spec.items()})
-    size = size_of(spec, (tensor.shape for tensor in found.report.tensors))
-    tokens = asked.sample.tokens(asked.directory, spec.vocab, shown_to(spec).window)
-    importance = importance_tokens(asked, spec.vocab, shown_to(spec).window, tokens.ids)
+    size, window = size_of(found.spec, found.shapes), shown_to(found.spec).window
+    tokens = asked.sample.tokens(asked.directory, found.spec.vocab, window)
+    importance = importance_tokens(asked, found.spec.vocab, window, tokens.ids)
     bases = {
         stage.id: file for stage in bases_of(asked.stages) if (file := found.made(stage, tokenizer=asked.tokenizer))
     }
@@ -59,7 +57,7 @@ def make_forms(asked: FormsRequest, progress: Progress | None = None) -> tuple[F
     forms: list[Form] = []
     try:
         with new_directory(place, force=True) as partial, locked_partial(place) as work:
-            forms = FormJobs(asked, found, spec, size, tokens, importance, log, work, told).make(bases)
+            forms = FormJobs(asked, found, size, tokens, importance, log, work, told).make(bases)
             told.phase("add to the directory", 0)
             _add(found, forms, partial, work)
     except _NothingToAddError:
