@@ -5,8 +5,6 @@ from __future__ import annotations
 import functools
 import json
 import subprocess
-import sys
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -16,13 +14,14 @@ from ckpt2hf.api import convert as convert_here
 from ckpt2hf.errors import UsageError
 from ckpt2hf.report import read_report
 from dialects.llama_cases import CASES, oracle
+from stages.command import COMMAND
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     Run = Callable[..., subprocess.CompletedProcess[str]]
 
-COMMAND = Path(sys.executable).with_name("ckpt2hf")
 MINI = ("--dialect", "az-course", "--set", "attention_scale=head_dim**-0.5")
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
 

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,24 +20,16 @@ from transformers import (
     PreTrainedTokenizerFast,
 )
 
+from ckpt2hf.api import converted_in
 from ckpt2hf.report import read_forms
 from gguf_vocabularies import byte_level, trained
+from stages.command import cli, contents
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-COMMAND = Path(sys.executable).with_name("ckpt2hf")
 FORMS = "forms.json"
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
-
-
-def cli(*words: object) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([COMMAND, *map(str, words)], capture_output=True, text=True, check=False)
-
-
-def digests(folder: Path) -> dict[str, str]:
-    files = (path for path in folder.rglob("*") if path.is_file())
-    return {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
 
 
 def loud(model: torch.nn.Module) -> torch.nn.Module:
@@ -85,7 +74,7 @@ def foreign(request: pytest.FixtureRequest, tokenizer: Path, tmp_path: Path) -> 
 
 
 def test_it_gets_every_kind_of_form(foreign: Path) -> None:
-    before = digests(foreign)
+    before = contents(foreign)
     done = cli("export", foreign, "--to", "onnx,gguf-f32")
     assert done.returncode == 0, done.stderr
     done = cli("quantize", foreign, "--to", "gguf-q8_0,onnx-q4")
@@ -93,7 +82,7 @@ def test_it_gets_every_kind_of_form(foreign: Path) -> None:
     log = foreign.with_name("tuned.quantize.log").read_text(encoding="utf-8")
     assert "== gguf-f32" not in log  # those that are there were taken
     assert "== onnx\n" not in log
-    after = digests(foreign)
+    after = contents(foreign)
     assert {name: after[name] for name in before} == before
     forms = read_forms(foreign / FORMS)
     assert [each.id for each in forms.stages] == ["onnx", "onnx-q4", "gguf-f32", "gguf-q8_0"]
@@ -112,12 +101,12 @@ def test_training_that_went_on_makes_no_mixture(foreign: Path) -> None:
     kind = json.loads((foreign / "config.json").read_text(encoding="utf-8"))["model_type"]
     torch.manual_seed(1)
     {"gpt2": gpt, "llama": llama}[kind](foreign)
-    before = digests(foreign)
+    before = contents(foreign)
     done = cli("quantize", foreign, "--to", "gguf-q8_0")
     assert done.returncode == 2, done.stderr
     assert "the model has changed since its forms were made" in done.stderr
     assert re.search(r"\.(safetensors|bin) is not the file that forms\.json names", done.stderr)
-    assert digests(foreign) == before
+    assert contents(foreign) == before
     for name in ("gguf", FORMS):
         shutil.rmtree(foreign / name) if name == "gguf" else (foreign / name).unlink()
     assert cli("quantize", foreign, "--to", "gguf-q8_0").returncode == 0
@@ -131,6 +120,51 @@ def test_a_damaged_base_is_made_again(foreign: Path) -> None:
     file.write_bytes(raw)
     assert cli("quantize", foreign, "--to", "gguf-q8_0").returncode == 0
     assert "== gguf-f32" in foreign.with_name("tuned.quantize.log").read_text(encoding="utf-8")
+
+
+def test_files_of_somebody_else_stay(tokenizer: Path, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(tokenizer, tmp_path / "tuned"))
+    gpt(folder)
+    theirs = {"onnx/model.onnx": "theirs", "gguf/Modelfile": "FROM theirs"}
+    for name, text in theirs.items():
+        (folder / name).parent.mkdir()
+        (folder / name).write_text(text, encoding="utf-8")
+    before = contents(folder)
+    done = cli("export", folder, "--to", "onnx")
+    assert done.returncode == 2, done.stderr
+    assert "onnx/model.onnx is there, and ckpt2hf did not make it" in done.stderr
+    assert contents(folder) == before
+    # Others are added beside them, twice: the second time ours are replaced.
+    for _ in range(2):
+        done = cli("quantize", folder, "--to", "onnx-q4,gguf-q8_0")
+        assert done.returncode == 0, done.stderr
+        after = contents(folder)
+        assert {name: after[name] for name in before} == before
+        (file,) = (folder / "gguf").glob("*.gguf")
+        assert set(after) - set(before) == {"onnx/model_q4.onnx", f"gguf/{file.name}", FORMS}
+
+
+def test_a_tokenizer_that_cannot_be_read_stops_only_what_would_have_it(tokenizer: Path, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(tokenizer, tmp_path / "tuned"))
+    gpt(folder)
+    (folder / "tokenizer.json").write_text('{"version": "9"}', encoding="utf-8")
+    done = cli("export", folder, "--to", "gguf-f16")
+    assert done.returncode == 2, done.stderr
+    assert "tokenizer.json" in done.stderr
+    done = cli("export", folder, "--to", "gguf-f16,onnx", "--gguf-tokenizer", "none")
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_model_is_no_folder_of_models(tokenizer: Path, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(tokenizer, tmp_path / "tuned"))
+    gpt(folder)
+    inside = folder / "before"
+    inside.mkdir()
+    for name in ("config.json", "conversion.json"):
+        (inside / name).write_text("{}", encoding="utf-8")
+    assert converted_in(folder) == (folder,)
+    (folder / "config.json").unlink()
+    assert converted_in(folder) == (inside,)
 
 
 @pytest.mark.parametrize(
@@ -147,9 +181,9 @@ def test_a_file_that_is_not_ours_is_refused(text: str, said: str, tokenizer: Pat
     folder = Path(shutil.copytree(tokenizer, tmp_path / "tuned"))
     gpt(folder)
     (folder / FORMS).write_text(text, encoding="utf-8")
-    before = digests(folder)
+    before = contents(folder)
     done = cli("export", folder)
     assert done.returncode == 2, done.stderr
     assert "forms.json is not what ckpt2hf writes of forms" in done.stderr
     assert said in done.stderr
-    assert digests(folder) == before
+    assert contents(folder) == before

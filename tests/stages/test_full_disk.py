@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import hashlib
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 from ckpt2hf.api import Level, Request, Writing, convert
+from stages.command import COMMAND, contents
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from contextlib import AbstractContextManager
 
-COMMAND = Path(sys.executable).with_name("ckpt2hf")
 KIB = 1 << 10
 WEIGHTS = 4 * 600_960
 """Bytes of the example's weights in float32."""
@@ -31,10 +29,6 @@ def mini(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     facts = ("attention_scale=head_dim**-0.5",)
     convert(Request(source=source, dialect="az-course", facts=facts), Writing(out=out, level=Level.BYTES))
     return out
-
-
-def digests(folder: Path) -> dict[str, str]:
-    return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in folder.iterdir() if path.is_file()}
 
 
 def with_room(disk: Path, mini: Path, nbytes: int) -> Path:
@@ -58,7 +52,7 @@ def test_a_full_disk_is_explained(
 ) -> None:
     with tmpfs("size=16m") as disk:
         place = with_room(disk, mini, WEIGHTS + more)
-        before = digests(place)
+        before = contents(place)
         line = [COMMAND, "export", place, "--to", form]
         words = ["--gguf-tokenizer", "none"] if form.startswith("gguf") else []
         done = subprocess.run([*map(str, line), *words], capture_output=True, text=True, check=False)
@@ -67,7 +61,7 @@ def test_a_full_disk_is_explained(
         assert "free some space" in done.stderr
         assert "Traceback" not in done.stderr
         assert "File " not in done.stderr
-        assert digests(place) == before
+        assert contents(place) == before
         assert not list(disk.glob("*partial*"))
         # With room it is made.
         (disk / "something").unlink()

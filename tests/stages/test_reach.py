@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import subprocess
-import sys
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -15,8 +14,11 @@ from ckpt2hf.ops import Mosaic
 from ckpt2hf.rewrites.leaves import Table
 from ckpt2hf.stages import BY_ID, require_reach
 from ckpt2hf.tensors import DType, Meta
+from stages.command import COMMAND
 
-COMMAND = Path(sys.executable).with_name("ckpt2hf")
+if TYPE_CHECKING:
+    from pathlib import Path
+
 FACTS = ("--dialect", "az-course", "--set", "attention_scale=head_dim**-0.5")
 
 

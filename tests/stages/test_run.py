@@ -7,10 +7,8 @@ import json
 import shutil
 import signal
 import subprocess
-import sys
 import time
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -20,25 +18,16 @@ from ckpt2hf.api import Command, FormsRequest, make_forms
 from ckpt2hf.errors import UsageError, VerificationError
 from ckpt2hf.report import read_report
 from ckpt2hf.stages import Apart
+from stages.command import COMMAND, cli, contents
 from stages.processes import children
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from ckpt2hf.stages import Job, Made
 
-COMMAND = Path(sys.executable).with_name("ckpt2hf")
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
-
-
-def cli(*words: object) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([COMMAND, *map(str, words)], capture_output=True, text=True, check=False)
-
-
-def contents(directory: Path) -> dict[str, str]:
-    """The digest of every file."""
-    files = (path for path in sorted(directory.rglob("*")) if path.is_file())
-    return {str(path.relative_to(directory)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
 
 
 def sums_hold(directory: Path) -> bool:

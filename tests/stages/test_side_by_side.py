@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import signal
 import subprocess
-import sys
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -16,12 +15,12 @@ from ckpt2hf import limits
 from ckpt2hf.api import Command, FormsRequest, make_forms
 from ckpt2hf.errors import ResourceError, VerificationError
 from ckpt2hf.stages import STAGES, Apart, Size, require_room, side_by_side
+from stages.command import COMMAND
 from stages.processes import children
 
 if TYPE_CHECKING:
     from ckpt2hf.stages import Job, Made
 
-COMMAND = Path(sys.executable).with_name("ckpt2hf")
 BY_ID = {stage.id: stage for stage in STAGES}
 COURSE = Size(134_000_000, 134_000_000, 256 * 32_000)
 GIB = 1 << 30

@@ -44,7 +44,7 @@ def export(
     """
     from ckpt2hf.api import Command
 
-    _Work(Command.EXPORT, to, words, as_json=as_json, quiet=quiet).do(directories)
+    _Work(directories, Command.EXPORT, to, words, as_json=as_json, quiet=quiet).do()
 
 
 @with_forms
@@ -71,23 +71,23 @@ def quantize(
     """
     from ckpt2hf.api import Command
 
-    _Work(Command.QUANTIZE, to, words, as_json=as_json, quiet=quiet).do(directories)
+    _Work(directories, Command.QUANTIZE, to, words, as_json=as_json, quiet=quiet).do()
 
 
 class _Work:
     """What is asked of each directory."""
 
-    def __init__(self, command: Command, to: str, words: FormWords, *, as_json: bool, quiet: bool) -> None:
-        self._command, self._to, self._words = command, to, words
+    def __init__(
+        self, places: list[Path], command: Command, to: str, words: FormWords, *, as_json: bool, quiet: bool
+    ) -> None:
+        self._places, self._command, self._to, self._words = places, command, to, words
         self._as_json, self._quiet = as_json, quiet
-        self._places: list[Path] = []
 
-    def do(self, places: list[Path]) -> None:
+    def do(self) -> None:
         """Makes the forms and shows them. Exits with 1 where one was rejected, or, of several directories, refused."""
         from ckpt2hf.api import converted_in
 
-        self._places = places
-        directories = list(dict.fromkeys(directory for place in places for directory in converted_in(place)))
+        directories = list(dict.fromkeys(directory for place in self._places for directory in converted_in(place)))
         if len(directories) > 1:
             self._each(directories)
             return

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, replace
+from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ckpt2hf.errors import UsageError, VerificationError
+from ckpt2hf.errors import TokenizerError, UsageError, VerificationError
 from ckpt2hf.ir import ModelSpec, parse_field
 from ckpt2hf.output import SUMS, alone_in, explained, fill_from, is_partial, sums_text, write_json
 from ckpt2hf.plan import open_directory, understood, weights_in
@@ -30,11 +31,12 @@ from ckpt2hf.run.card import said_in, sums_of
 from ckpt2hf.run.convert import CARD, REPORT
 from ckpt2hf.sources import sha256_of
 from ckpt2hf.stages import GGUF, STAGES
+from ckpt2hf.stages.gguf.naming import VERSION, base_name, size_label
 from ckpt2hf.stages.gguf.vocabulary_source import read as read_tokenizer
 from ckpt2hf.tokenizers import TOKENIZER
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from ckpt2hf.report import Report, StageReport
     from ckpt2hf.stages import Stage
@@ -74,6 +76,16 @@ class Finished:
         """The file that knows of the forms."""
         return REPORT if self.report else FORMS
 
+    @property
+    def title(self) -> str:
+        """What the model is called."""
+        return self.words.model_name or self.place.name
+
+    @property
+    def name(self) -> str:
+        """The same with its size, in the names of files that have one."""
+        return f"{base_name(self.title)}-{size_label(sum(map(prod, self.shapes)))}-{VERSION}"
+
     def made(self, stage: Stage, *, tokenizer: bool) -> Path | None:
         """The file of an earlier run, if it is still the one that was proved; the first of its parts.
 
@@ -85,6 +97,20 @@ class Finished:
         if stage.family == GGUF.family and (before.settings["tokenizer"] != "none") != (tokenizer and self.tokenizer):
             return None
         return (self.place / before.files[0].name).resolve()
+
+    def is_ours(self, name: str) -> bool:
+        """Whether a file may be replaced: in a directory that something else has written, only what we made there."""
+        return self.report is not None or name in (self.sums or {}) or not (self.place / name).exists()
+
+    def require_ours(self, names: Iterable[str]) -> None:
+        """Refuse forms in whose place there is a file of somebody else. Raises UsageError."""
+        if strange := [name for name in names if not self.is_ours(name)]:
+            raise UsageError(
+                f"{strange[0]} is there, and ckpt2hf did not make it",
+                details=strange[1:],
+                where=str(self.place),
+                remedies=["move it away"],
+            )
 
     def _unchanged(self, name: str) -> bool:
         path = self.place / name
@@ -133,8 +159,6 @@ def _ours(place: Path) -> Finished:
 def _foreign(place: Path) -> Finished:
     checkpoint, weights = open_directory(place)
     model = understood(checkpoint, {})
-    tokenizer = read_tokenizer(place) if (place / TOKENIZER).is_file() else None
-    roles = tokenizer.roles if tokenizer else {}
     record = place / FORMS
     now = {name: sha256_of(place / name) for name in (_CONFIG, *(path.name for path in checkpoint.files))}
     forms = read_forms(record) if record.exists() else Forms((), now)
@@ -151,8 +175,8 @@ def _foreign(place: Path) -> Finished:
         weights=weights,
         shapes=tuple(each.meta.shape for each in model.sources.values()),
         words=CardWords(),
-        ends=tuple(dict.fromkeys(roles[role] for role in _ENDS if role in roles)),
-        tokenizer=tokenizer is not None,
+        ends=_ends(place),
+        tokenizer=(place / TOKENIZER).is_file(),
         stages=forms.stages,
         report=None,
         sums=forms.sha256,
@@ -160,8 +184,20 @@ def _foreign(place: Path) -> Finished:
     )
 
 
+def _ends(place: Path) -> tuple[str, ...]:
+    """The tokens after which there is no text, as the files of a tokenizer name them."""
+    try:
+        tokenizer = read_tokenizer(place)
+    except TokenizerError:  # refuses every file that would have it; the others can do without
+        return ()
+    roles = tokenizer.roles if tokenizer else {}
+    return tuple(dict.fromkeys(roles[role] for role in _ENDS if role in roles))
+
+
 def converted_in(folder: Path) -> tuple[Path, ...]:
-    """The converted directories below a folder, such as a batch leaves; the folder itself if it is one or has none."""
+    """The converted directories below a folder, as a batch leaves them; the folder itself if it is one or has none."""
+    if (folder / _CONFIG).is_file():
+        return (folder,)
     found = []
     for place, names, files in os.walk(folder):
         if REPORT in files and _CONFIG in files:
@@ -188,13 +224,14 @@ def add(found: Finished, added: Sequence[StageReport], partial: Path, work: Path
             raise UsageError(
                 "the directory has changed since the work began", where=str(found.place), remedies=["run it again"]
             )
-        written = {found.record, MODELFILE, *((CARD, SUMS) if found.report else ())}
+        kit = {MODELFILE} if found.is_ours(MODELFILE) else set()
+        written = {found.record, *kit, *((CARD, SUMS) if found.report else ())}
         fill_from(found.place, partial, {*old, *files, *written})
     with explained(partial):
         for name in files:
             (partial / name).parent.mkdir(exist_ok=True)
             (work / name).replace(partial / name)
-        for_ollama = modelfile(found.spec.context, found.ends, stages)
+        for_ollama = modelfile(found.spec.context, found.ends, stages) if kit else None
         if for_ollama is not None:
             (partial / MODELFILE).write_text(for_ollama, encoding="utf-8")
             files.append(MODELFILE)

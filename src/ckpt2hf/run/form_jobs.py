@@ -73,21 +73,12 @@ class FormJobs:
 
     def _out(self, stage: Stage) -> Path:
         """Where a stage is told to write."""
-        return self.work / stage.path(self._name)
+        return self.work / stage.path(self.found.name)
 
     def _begun(self, stage: Stage) -> Path:
         """What a stage wrote there, or the first of its parts."""
         out = self._out(stage)
         return out if out.exists() else min(out.parent.glob(f"{glob.escape(out.stem)}-*"))
-
-    @property
-    def _name(self) -> str:
-        """The model's, in the names of files that have one."""
-        return f"{base_name(self._title)}-{size_label(self.size.distinct)}-{VERSION}"
-
-    @property
-    def _title(self) -> str:
-        return self.found.words.model_name or self.found.place.name
 
     @property
     def _ids(self) -> Path:
@@ -150,7 +141,7 @@ class FormJobs:
     @property
     def _general(self) -> dict[str, Any]:
         """What is said about the model."""
-        said = {"type": "model", "name": self._title, "basename": base_name(self._title), "version": VERSION}
+        said = {"type": "model", "name": self.found.title, "basename": base_name(self.found.title), "version": VERSION}
         words = self.found.words
         return {
             **said,
@@ -161,7 +152,7 @@ class FormJobs:
 
     def _judged(self, stage: Stage, made: Made) -> Form:
         folder = self._out(stage).parent
-        made_from = BY_ID[stage.base].path(self._name) if stage.base else self.found.weights
+        made_from = BY_ID[stage.base].path(self.found.name) if stage.base else self.found.weights
         report = stage_report(stage, made, self.tokens.about, folder, made_from, self.tokens.notes)
         problems = [f"{check.name}: {check.summary}" for check in made.checks if not check.passed]
         problems += self.asked.gates.problems(made.price) if made.price else []

@@ -44,6 +44,7 @@ def make_forms(asked: FormsRequest, progress: Progress | None = None) -> tuple[F
     told = progress or Silence()
     told.phase("read", 0)
     found = finished(place)
+    found.require_ours(stage.path(found.name) for stage in asked.stages)
     size, window = size_of(found.spec, found.shapes), shown_to(found.spec).window
     tokens = asked.sample.tokens(asked.directory, found.spec.vocab, window)
     importance = importance_tokens(asked, found.spec.vocab, window, tokens.ids)

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import subprocess
-import sys
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
+from stages.command import COMMAND
 from tokenizing import training_text
 
-COMMAND = Path(sys.executable).with_name("ckpt2hf")
+if TYPE_CHECKING:
+    from pathlib import Path
+
 FORMS = ("gguf-f32", "gguf-f16", "gguf-q8_0", "gguf-q4_k_m", "gguf-q4_0")
 FACTS = ("--dialect", "az-course", "--set", "attention_scale=head_dim**-0.5")
 

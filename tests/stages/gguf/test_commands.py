@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,16 +15,12 @@ import pytest
 from ckpt2hf.report import read_report
 from ckpt2hf.verify.huggingface_model import HuggingFaceModel
 from ckpt2hf.verify.language_model import class_of
+from stages.command import cli
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-COMMAND = Path(sys.executable).with_name("ckpt2hf")
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
-
-
-def cli(*words: object) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([COMMAND, *map(str, words)], capture_output=True, text=True, check=False)
 
 
 def test_every_form_is_there_with_its_price(formed: Path) -> None:

@@ -6,13 +6,16 @@ import re
 import shlex
 import subprocess
 import sys
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from llama_programs import free_port, program, serving
+from stages.command import COMMAND
 
-COMMAND = Path(sys.executable).with_name("ckpt2hf")
+if TYPE_CHECKING:
+    from pathlib import Path
+
 PROMPT = "The cow eats"
 NEW = 12
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
