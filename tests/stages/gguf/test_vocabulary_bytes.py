@@ -299,7 +299,10 @@ BYTES = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "
 REFUSED: dict[str, tuple[Any, str]] = {
     "prefix": (lambda: _changed(pre_tokenizer={**BYTES, "add_prefix_space": True}), "puts a space before a text"),
     "normalizer": (lambda: _changed(normalizer={"type": "NFC"}), r"its normalizer \(NFC\) changes a text"),
-    "a byte": (lambda: _without("Ģ", unknown="Ġ"), "one byte has no token, 0x80, and becomes 'Ġ': llama.cpp has no"),
+    "a byte": (
+        lambda: _without("Ģ", unknown="Ġ"),
+        "1 of the 256 bytes has no token, such as 0x80: in a text such a byte is 'Ġ'",
+    ),
     "bytes": (lambda: _without("Ģ", "é", unknown="Ġ"), "2 of the 256 bytes have no token, such as 0x80"),
     "strips": (_strips, "'<s>' takes white space beside it"),
     "decoder": (lambda: _changed(decoder={"type": "BPEDecoder", "suffix": "</w>"}), "its decoder is BPEDecoder"),

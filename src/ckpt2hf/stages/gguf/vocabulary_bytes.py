@@ -58,7 +58,8 @@ def byte_level(source: Source) -> Draft:
     absent, unknown = sorted(without_token(source)), model.get("unk_token")
     if absent and unknown is not None:
         raise Inexpressible(
-            f"{_counted(absent)}, and becomes {unknown!r}: llama.cpp has no unknown token for bytes, it leaves them out"
+            f"{_counted(absent)}: in a text such a byte is {unknown!r}, and llama.cpp, which has no unknown token for "
+            "bytes, leaves it out"
         )
     kinds = {part.get("type") for part in parts(source.table.get("decoder"), "decoders")}
     if kinds - {"ByteLevel"}:
@@ -66,8 +67,8 @@ def byte_level(source: Source) -> Draft:
     notes = [UNICODE]
     if absent:
         notes.append(
-            f"{_counted(absent)}: transformers and llama.cpp leave it out of a text, but only transformers then merges "
-            "what stood beside it"
+            f"{_counted(absent)}: transformers and llama.cpp leave such a byte out of a text, but only transformers "
+            "then merges what stood beside it"
         )
     if not kinds:
         notes.append("it has no decoder: transformers shows the letters of bytes, and llama.cpp the text")
@@ -93,8 +94,7 @@ def without_token(source: Source) -> set[int]:
 
 
 def _counted(absent: Sequence[int]) -> str:
-    count = f"{len(absent)} of the 256 bytes have no token, such as" if len(absent) > 1 else "one byte has no token,"
-    return f"{count} 0x{absent[0]:02x}"
+    return f"{len(absent)} of the 256 bytes {'have' if len(absent) > 1 else 'has'} no token, such as 0x{absent[0]:02x}"
 
 
 def _require_no_normalizer(source: Source) -> None:
